@@ -1,0 +1,135 @@
+"""What this service needs of its neighbours, in its own words. Adapters fulfil it.
+
+All instants are timezone-aware UTC. Every method may raise ``Unreachable`` when its neighbour is
+away; the caller tries again. No method blocks longer than its adapter's timeout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from transfer.messages import (
+    BillingOrder,
+    Delivery,
+    EscalationUpdate,
+    EvidenceRow,
+    Mail,
+)
+from transfer.parties import Assignment, Facts, Person
+from transfer.tickets import Ticket
+
+
+class Accounts(Protocol):
+    """Resellers, customers, who administers them, and who is billed for whom."""
+
+    async def facts(self, domain: str, new_reseller: str) -> Facts:
+        """Read what is on record about moving the customer of ``domain`` to ``new_reseller``.
+
+        ``domain`` is looked up normalised, and as it is where it does not normalise; ``new_reseller``
+        is an id, a name or an alias. What is not found is ``None`` in the answer.
+        """
+        ...
+
+    async def administrators(self, account: str) -> tuple[Person, ...]:
+        """The administrators on record of a reseller or customer id; empty if there is none."""
+        ...
+
+    async def move_billing(self, order: BillingOrder) -> Assignment:
+        """Move billing in one transaction, read it back, and return the new assignment.
+
+        Compare-and-set on the current reseller, with ``order.key`` as idempotency key: moved by
+        this very order before is success. The old assignment ends at ``order.at``, the new one
+        begins there; the account is re-parented in place; the old reseller's panel access ends;
+        the lock begins.
+
+        Raises:
+            BillingConflict: another reseller is on record, or the read-back differs.
+        """
+        ...
+
+    async def assignments(self, customer: str) -> tuple[Assignment, ...]:
+        """All billing assignments of a customer id, oldest first."""
+        ...
+
+
+class Tickets(Protocol):
+    """The ticket system."""
+
+    async def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
+        """Read tickets by id. Those that do not exist (yet) are missing in the answer."""
+        ...
+
+    async def about(self, domain: str, accounts: Sequence[str], since: datetime) -> tuple[Ticket, ...]:
+        """At most 100 open or closed tickets that these accounts filed since then and that name
+        ``domain`` (an A-label; its U-label counts too), newest first.
+        """
+        ...
+
+    async def reply(self, ticket_id: str, key: str, text: str) -> None:
+        """Reply on a ticket; the same ``key`` twice is one reply.
+
+        Raises:
+            TicketNotFound: there is no such ticket.
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """Our own record: evidence, the outbox of notices, and which ticket served which slot.
+
+    One database transaction a call.
+    """
+
+    async def publish(self, evidence: Sequence[EvidenceRow], mails: Sequence[Delivery]) -> None:
+        """Record evidence and put notices into the outbox. The same rows again change nothing."""
+        ...
+
+    async def uses(self, ticket_ids: Sequence[str]) -> dict[str, str]:
+        """Which of these tickets served a slot before: ticket id to the key of that transfer."""
+        ...
+
+    async def evidence(self, key: str) -> tuple[EvidenceRow, ...]:
+        """All evidence of one transfer key, in order."""
+        ...
+
+    async def due(self, now: datetime, limit: int) -> tuple[Delivery, ...]:
+        """Lease at most ``limit`` deliveries that are due, for a minute, oldest first.
+
+        Two callers never lease the same one at the same time.
+        """
+        ...
+
+    async def delivered(self, delivery_id: str, at: datetime) -> None:
+        """Note that a delivery arrived."""
+        ...
+
+    async def failed(self, delivery_id: str, error: str, retry_at: datetime | None) -> None:
+        """Note that a delivery failed, and when to try again: ``None`` gives it up, for staff to see."""
+        ...
+
+    async def deliveries(self, key: str) -> tuple[Delivery, ...]:
+        """All deliveries of one transfer key, oldest first."""
+        ...
+
+
+class Mailer(Protocol):
+    """The way out for mails."""
+
+    async def send(self, mail: Mail) -> None:
+        """Hand a mail to the mail server.
+
+        Raises:
+            Unreachable: try again later (connection refused, 4xx).
+            MailRefused: the server will never take this mail (5xx).
+        """
+        ...
+
+
+class StaffQueue(Protocol):
+    """Where escalations wait for a person."""
+
+    async def update(self, escalation: EscalationUpdate) -> str:
+        """Open the escalation, or bring it up to date; return its reference. Idempotent by its key."""
+        ...

@@ -1,0 +1,233 @@
+"""Tickets: what a party files, the texts of the procedure, and how they are read.
+
+Reading is strict: one sentence of the procedure, once, and nothing beside it that could take it
+back. Whatever else a person writes is unclear, and a person decides on it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+from transfer import domains
+from transfer.errors import DomainInvalid
+from transfer.parties import Account, Person, Slot
+from transfer.values import Instant, Name, Value
+
+MAX_SUBJECT = 300
+MAX_BODY = 20_000
+"""Characters of a ticket's body that are read; an adapter cuts the rest off."""
+
+
+class Channel(StrEnum):
+    """How a ticket was filed. Only the panel knows who its author is; mail can be forged."""
+
+    PANEL = "panel"
+    MAIL = "mail"
+
+
+class Ticket(Value):
+    """A ticket as the ticket system has it now.
+
+    ``updated_at`` and ``revision`` change when its filer changes it, not when somebody replies.
+    """
+
+    id: Name
+    account: str
+    author: Person
+    administrator: bool = False
+    delegated: bool = False
+    channel: Channel = Channel.PANEL
+    subject: Annotated[str, StringConstraints(max_length=MAX_SUBJECT)] = ""
+    body: Annotated[str, StringConstraints(max_length=MAX_BODY)] = ""
+    open: bool = True
+    created_at: Instant
+    updated_at: Instant
+    revision: int = 1
+    url: str = ""
+
+
+class Intent(StrEnum):
+    """What a ticket asks for, and what a doorbell says it would."""
+
+    RELEASE = "release"
+    AUTHORIZE = "authorize"
+    ACCEPT = "accept"
+    REFUSE = "refuse"
+    WITHDRAW = "withdraw"
+
+    @property
+    def slot(self) -> Slot | None:
+        """The slot this intent fills; none for the two kinds of no."""
+        return None if self in (Intent.REFUSE, Intent.WITHDRAW) else Slot(self.value)
+
+
+class Reason(StrEnum):
+    """Why an old reseller refuses. The first two may stop for a while, the rest only escalate."""
+
+    PAST_DUE_BALANCE = "PAST_DUE_BALANCE"
+    CONTRACT_TERM_ACTIVE = "CONTRACT_TERM_ACTIVE"
+    NO_RESPONSE = "NO_RESPONSE"
+    COMMERCIAL_OBJECTION = "COMMERCIAL_OBJECTION"
+    UNRELATED_DEBT = "UNRELATED_DEBT"
+    OTHER = "OTHER"
+
+
+class Refusal(Value):
+    """A refusal's reason and what it takes to clear it."""
+
+    reason: Reason = Reason.OTHER
+    amount: Decimal | None = None
+    currency: str = ""
+    invoices: tuple[str, ...] = ()
+    ends_on: str = ""
+    text: str = ""
+
+    def __str__(self) -> str:
+        parts = [self.reason.value]
+        if self.amount is not None:
+            parts.append(f"{self.amount} {self.currency}".strip())
+        if self.invoices:
+            parts.append("invoices " + ", ".join(self.invoices))
+        if self.ends_on:
+            parts.append(f"until {self.ends_on}")
+        return ": ".join([parts[0], ", ".join(parts[1:])]) if parts[1:] else parts[0]
+
+
+class Claim(Value):
+    """What a ticket's text says: an intent, and the names it gives. What it leaves out is ``None``."""
+
+    intent: Intent
+    domain: str
+    old: str | None = None
+    new: str | None = None
+    refusal: Refusal | None = None
+
+
+def text_to_file(intent: Intent, domain: str, old: Account, new: Account) -> tuple[str, str]:
+    """Return subject and body of the ticket that a party has to file, filled in."""
+    return {
+        Intent.RELEASE: (
+            "Transfer Customer",
+            f"I would like to request that {domain} is to be transferred to {new}.\nThank you",
+        ),
+        Intent.AUTHORIZE: (
+            "Authorize transfer of account",
+            f"We, {domain}, authorize the transfer of our account from {old} to {new}.\nThank you",
+        ),
+        Intent.ACCEPT: (
+            "Authorize Customer Transfer",
+            f"We, {new}, authorize {domain} to be transferred from {old} to our account.\nThank you",
+        ),
+        Intent.REFUSE: (
+            "Refuse Customer Transfer",
+            f"We refuse the transfer of {domain} from {old} to {new}.",
+        ),
+        Intent.WITHDRAW: (
+            "Withdraw Customer Transfer",
+            f"We withdraw our authorization to transfer {domain} from {old} to {new}.",
+        ),
+    }[intent]
+
+
+_NAME = r"[\"']?(?P<{}>[^\n]{{1,200}}?)[\"']?"
+_DOMAIN = r"[\"']?(?P<domain>[^\s\"',;]{1,260})[\"']?"
+_END = r"(?=\s*[.!,;]?\s*(?:$|\n\s*\n|(?:many |kind )?thank|(?:best |kind )?regards|reason\b)|[.!]\s)"
+_SENTENCES = {
+    Intent.RELEASE: (
+        rf"\bi would like to request that {_DOMAIN} (?:is to )?be transferred to {_NAME.format('new')}{_END}"
+    ),
+    Intent.AUTHORIZE: (
+        rf"\bwe ?, ?{_DOMAIN} ?,? authori[sz]e the transfer of our account from {_NAME.format('old')}"
+        rf" to {_NAME.format('new')}{_END}"
+    ),
+    Intent.ACCEPT: (
+        rf"\bwe ?, ?{_NAME.format('new')} ?, authori[sz]e {_DOMAIN} to be transferred"
+        rf" from {_NAME.format('old')} to our account\b"
+    ),
+    Intent.REFUSE: (
+        rf"\bwe refuse the transfer of {_DOMAIN} from {_NAME.format('old')} to {_NAME.format('new')}{_END}"
+    ),
+    Intent.WITHDRAW: (
+        rf"\bwe withdraw our authori[sz]ation to transfer {_DOMAIN}"
+        rf" from {_NAME.format('old')} to {_NAME.format('new')}{_END}"
+    ),
+}
+_PATTERNS = {intent: re.compile(text, re.IGNORECASE) for intent, text in _SENTENCES.items()}
+
+_DOUBT = re.compile(
+    r"\b(?:not|never|no|none|refuse[sd]?|withdraw\w*|cancel\w*|revoke[sd]?|unless|until|if|but|however"
+    r"|only|stop|wait|hold|disput\w*|object\w*|except|provided|condition\w*|later|instead|mistake\w*"
+    r"|wrong|fraud\w*|forged|pending|subject to|assum\w+)\b|n't\b",
+    re.IGNORECASE,
+)
+"""Words beside an authorization that may take it back. One of them makes a text unclear."""
+
+_REASON = re.compile(r"\breason ?: ?(?P<reason>[a-z_]{2,40})", re.IGNORECASE)
+_AMOUNT = re.compile(r"\bamount ?: ?(?P<amount>\d{1,9}(?:\.\d{1,2})?) ?(?P<currency>[a-z]{3})?\b", re.IGNORECASE)
+_INVOICES = re.compile(r"\binvoices? ?: ?(?P<ids>[\w./-]{1,40}(?:, ?[\w./-]{1,40}){0,19})", re.IGNORECASE)
+_ENDS = re.compile(r"\bends? ?: ?(?P<date>\d{4}-\d{2}-\d{2})\b", re.IGNORECASE)
+
+
+def read(ticket: Ticket) -> Claim | None:
+    """Read what a ticket says, or return ``None`` where it is unclear.
+
+    Case, quotes, line breaks and spacing do not count. A second sentence of the procedure, or a
+    word beside it that may take it back, makes it unclear.
+    """
+    text = _flatten(ticket.body)
+    found = [(intent, m) for intent, pattern in _PATTERNS.items() for m in pattern.finditer(text)]
+    if len(found) != 1:
+        return None
+    intent, match = found[0]
+    names = {key: _tidy(value) for key, value in match.groupdict().items() if value}
+    if intent.slot is not None:
+        beside = text[: match.start()] + " " + text[match.end() :]
+        if _DOUBT.search(f"{ticket.subject} {beside}"):
+            return None
+    try:
+        domain = domains.to_a_label(names["domain"])
+    except DomainInvalid:
+        domain = names["domain"][: domains.MAX_LENGTH].casefold()
+    return Claim(
+        intent=intent,
+        domain=domain,
+        old=names.get("old"),
+        new=names.get("new"),
+        refusal=_refusal(text) if intent is Intent.REFUSE else None,
+    )
+
+
+def _flatten(text: str) -> str:
+    """Fold width, typographic quotes and white space; everything becomes one line."""
+    folded = unicodedata.normalize("NFKC", text[:MAX_BODY])
+    folded = folded.translate(str.maketrans("“”„‘’‚", "\"\"\"'''"))
+    return " ".join(folded.split())
+
+
+def _tidy(name: str) -> str:
+    return name.strip(" \"',;:!").removesuffix(".")[:200]
+
+
+def _refusal(text: str) -> Refusal:
+    """Read the reason. A no without a clear reason is still a no: it counts as OTHER."""
+    reason = _REASON.search(text)
+    amount, invoices, ends = _AMOUNT.search(text), _INVOICES.search(text), _ENDS.search(text)
+    code = reason["reason"].upper() if reason else ""
+    known = Reason(code) if code in Reason.__members__ else Reason.OTHER
+    incomplete = (known is Reason.PAST_DUE_BALANCE and not (amount and invoices)) or (
+        known is Reason.CONTRACT_TERM_ACTIVE and not ends
+    )
+    return Refusal(
+        reason=Reason.OTHER if incomplete else known,
+        amount=Decimal(amount["amount"]) if amount else None,
+        currency=(amount["currency"] or "").upper() if amount else "",
+        invoices=tuple(i.strip(" .") for i in invoices["ids"].split(",")) if invoices else (),
+        ends_on=ends["date"] if ends else "",
+        text=text[:500],
+    )
