@@ -69,9 +69,13 @@ def parse_duration(text: str) -> Duration:
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise DurationInvalid(f'{text[:40]!r} is not a duration. Write "90s", "24h", "14d" or "5bd".')
+        raise DurationInvalid(
+            f'{text[:40]!r} is not a duration. Write "90s", "24h", "14d" or "5bd".'
+        )
     number, unit = int(match[1]), match[2]
-    return Duration(business_days=number) if unit == "bd" else Duration(elapsed=number * _UNITS[unit])
+    return (
+        Duration(business_days=number) if unit == "bd" else Duration(elapsed=number * _UNITS[unit])
+    )
 
 
 def format_duration(duration: Duration) -> str:

@@ -61,7 +61,9 @@ class Tickets(Protocol):
         """Read tickets by id. Those that do not exist (yet) are missing in the answer."""
         ...
 
-    async def about(self, domain: str, accounts: Sequence[str], since: datetime) -> tuple[Ticket, ...]:
+    async def about(
+        self, domain: str, accounts: Sequence[str], since: datetime
+    ) -> tuple[Ticket, ...]:
         """At most 100 open or closed tickets that these accounts filed since then and that name
         ``domain`` (an A-label; its U-label counts too), newest first.
         """

@@ -137,7 +137,9 @@ def text_to_file(intent: Intent, domain: str, old: Account, new: Account) -> tup
 
 _NAME = r"[\"']?(?P<{}>[^\n]{{1,200}}?)[\"']?"
 _DOMAIN = r"[\"']?(?P<domain>[^\s\"',;]{1,260})[\"']?"
-_END = r"(?=\s*[.!,;]?\s*(?:$|\n\s*\n|(?:many |kind )?thank|(?:best |kind )?regards|reason\b)|[.!]\s)"
+_END = (
+    r"(?=\s*[.!,;]?\s*(?:$|\n\s*\n|(?:many |kind )?thank|(?:best |kind )?regards|reason\b)|[.!]\s)"
+)
 _SENTENCES = {
     Intent.RELEASE: (
         rf"\bi would like to request that {_DOMAIN} (?:is to )?be transferred to {_NAME.format('new')}{_END}"
@@ -168,9 +170,17 @@ _DOUBT = re.compile(
 )
 """Words beside an authorization that may take it back. One of them makes a text unclear."""
 
+_TRANSFER_WORDS = re.compile(
+    r"\b(?:transfer|reseller|releas|withdraw|authori[sz]|migrat)", re.IGNORECASE
+)
+
 _REASON = re.compile(r"\breason ?: ?(?P<reason>[a-z_]{2,40})", re.IGNORECASE)
-_AMOUNT = re.compile(r"\bamount ?: ?(?P<amount>\d{1,9}(?:\.\d{1,2})?) ?(?P<currency>[a-z]{3})?\b", re.IGNORECASE)
-_INVOICES = re.compile(r"\binvoices? ?: ?(?P<ids>[\w./-]{1,40}(?:, ?[\w./-]{1,40}){0,19})", re.IGNORECASE)
+_AMOUNT = re.compile(
+    r"\bamount ?: ?(?P<amount>\d{1,9}(?:\.\d{1,2})?) ?(?P<currency>[a-z]{3})?\b", re.IGNORECASE
+)
+_INVOICES = re.compile(
+    r"\binvoices? ?: ?(?P<ids>[\w./-]{1,40}(?:, ?[\w./-]{1,40}){0,19})", re.IGNORECASE
+)
 _ENDS = re.compile(r"\bends? ?: ?(?P<date>\d{4}-\d{2}-\d{2})\b", re.IGNORECASE)
 
 
@@ -201,6 +211,11 @@ def read(ticket: Ticket) -> Claim | None:
         new=names.get("new"),
         refusal=_refusal(text) if intent is Intent.REFUSE else None,
     )
+
+
+def may_be_about_transfers(ticket: Ticket) -> bool:
+    """Tell whether an unclear ticket could still mean a transfer, so that a person should read it."""
+    return bool(_TRANSFER_WORDS.search(f"{ticket.subject} {ticket.body}"))
 
 
 def _flatten(text: str) -> str:
