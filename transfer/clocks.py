@@ -67,8 +67,12 @@ def commit_is_due(case: Case, now: datetime) -> bool:
 
 
 def _clocks(case: Case) -> Iterator[Clock]:
-    if case.stuck is not None and not case.is_terminal:
-        yield Clock(case.stuck.at + RETRY_STUCK_COMMIT, Tick.RETRY_COMMIT, "try the commit again")
+    if case.committing_since is not None and not case.is_terminal:
+        if case.stuck is None:
+            yield Clock(case.committing_since, Tick.COMMIT, f"move billing to {case.new}")
+        else:
+            at = case.stuck.at + RETRY_STUCK_COMMIT
+            yield Clock(at, Tick.RETRY_COMMIT, "try the commit again")
     if not case.is_open_to_parties or case.hold is not None:
         return
     if case.expires_at is not None:

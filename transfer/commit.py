@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from transfer.case import Authorization, Case, OnHold, State, Stuck
+from transfer.case import Authorization, Case, OnHold, Publication, State, Stuck
 from transfer.messages import BillingOrder, StopCode, Survey, TicketReading
 from transfer.opening import preflight
 from transfer.parties import Facts, Slot
 from transfer.submissions import asked_again, found, is_stale, submitted
+from transfer.values import Value
 
 _STOPS = frozenset(
     {"NOT_CURRENT_RESELLER", "UNKNOWN_DOMAIN", "DOMAIN_INVALID", "UNKNOWN_RESELLER", "IN_COOLDOWN"}
 )
 """Findings at the re-check that end the transfer: it is never "fixed". All others hold it."""
+
+
+class Commit(Value):
+    """Move billing by ``order``; when it is read back, publish ``tell``."""
+
+    order: BillingOrder
+    tell: Publication
 
 
 def rechecked(case: Case, survey: Survey, now: datetime) -> Case:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from transfer.case import Case, Mediation
+from transfer.messages import EscalationState, EscalationUpdate
 
 
 def escalated(case: Case, why: str, now: datetime, detail: str = "") -> Case:
@@ -20,4 +21,36 @@ def escalated(case: Case, why: str, now: datetime, detail: str = "") -> Case:
     )
     return case.having(mediation=opened, commit_at=None).noting(
         "MEDIATION", "transfer", now, detail=f"{why} {detail}".strip()
+    )
+
+
+def escalation(case: Case, now: datetime) -> EscalationUpdate | None:
+    """What the staff queue must show of this case now; ``None`` while nothing is escalated."""
+    if case.is_terminal:
+        return None
+    if case.stuck is not None and case.committing_since is not None:
+        return EscalationUpdate(
+            key=f"{case.key}@{case.committing_since:%Y%m%dT%H%M%S}",
+            transfer_id=case.transfer_id,
+            state=EscalationState.OPEN,
+            level=1,
+            why="COMMIT_STUCK",
+            detail=case.stuck.why,
+            opened_at=case.committing_since,
+            at=now,
+        )
+    if case.mediation is None:
+        return None
+    mediation = case.mediation
+    return EscalationUpdate(
+        key=f"{case.key}@{mediation.opened_at:%Y%m%dT%H%M%S}",
+        transfer_id=case.transfer_id,
+        state=EscalationState.TAKEN if mediation.owner else EscalationState.OPEN,
+        level=mediation.level,
+        why=mediation.why,
+        detail=f"{case.old} has not released {case.shown_domain} to {case.new}.",
+        owner=mediation.owner,
+        opened_at=mediation.opened_at,
+        touch_by=None if mediation.owner else mediation.first_touch_by,
+        at=now,
     )

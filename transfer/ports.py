@@ -6,10 +6,11 @@ away; the caller tries again. No method blocks longer than its adapter's timeout
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from transfer.case import Publication
 from transfer.messages import (
     BillingOrder,
     Delivery,
@@ -17,7 +18,7 @@ from transfer.messages import (
     EvidenceRow,
     Mail,
 )
-from transfer.parties import Assignment, Facts, Person
+from transfer.parties import Assignment, Facts, Party, Person
 from transfer.tickets import Ticket
 
 
@@ -134,4 +135,14 @@ class StaffQueue(Protocol):
 
     async def update(self, escalation: EscalationUpdate) -> str:
         """Open the escalation, or bring it up to date; return its reference. Idempotent by its key."""
+        ...
+
+
+class Composer(Protocol):
+    """Writes the notices of what happened. Pure: the same publication gives the same notices."""
+
+    def __call__(
+        self, publication: Publication, administrators: Mapping[Party, Sequence[Person]]
+    ) -> tuple[Delivery, ...]:
+        """One delivery for each reader and way, ready to send."""
         ...

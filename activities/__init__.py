@@ -1,0 +1,1 @@
+"""Verbs with effects: thin classes over ports, one module for each neighbour."""

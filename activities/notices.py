@@ -1,0 +1,64 @@
+"""Recording what happened, and telling those whom it concerns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from temporalio import activity
+
+from transfer.case import Publication
+from transfer.messages import EvidenceRow
+from transfer.parties import Party
+from transfer.ports import Accounts, Composer, Ledger
+
+
+class NoticeActivities:
+    """Puts evidence and notices into our own database; the postman takes the notices from there.
+
+    So a mail server that is away delays mails, and nothing else.
+    """
+
+    def __init__(
+        self,
+        accounts: Accounts,
+        ledger: Ledger,
+        *,
+        compose: Composer,
+        wake_postman: Callable[[], None],
+    ) -> None:
+        self._accounts = accounts
+        self._ledger = ledger
+        self._compose = compose
+        self._wake_postman = wake_postman
+
+    @activity.defn(name="publish")
+    async def publish(self, publication: Publication) -> None:
+        """Keep the evidence and queue a notice for every reader. Twice is the same as once.
+
+        Raises:
+            Unreachable: the database is away.
+        """
+        case = publication.case
+        administrators = {
+            party: await self._accounts.administrators(account)
+            for party in Party
+            if (account := case.account(party).id)
+        }
+        deliveries = self._compose(publication, administrators)
+        rows = [
+            EvidenceRow(
+                key=case.key,
+                transfer_id=case.transfer_id,
+                seq=event.seq,
+                at=event.at,
+                who=event.who,
+                code=event.code,
+                detail=event.detail,
+                ticket_id=event.ticket_id,
+                slot=event.slot,
+            )
+            for event in publication.events
+        ]
+        await self._ledger.publish(rows, deliveries)
+        if deliveries:
+            self._wake_postman()

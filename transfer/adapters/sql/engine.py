@@ -1,0 +1,200 @@
+"""One database: how it is reached, its transactions, and what to say when it is away."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Table, event, exc, make_url
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from transfer.errors import InputInvalid, Unreachable
+
+TIMEOUT = timedelta(seconds=10)
+"""How long one attempt to connect, one statement, or the wait for a lock may take."""
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "postgresql+psycopg": "postgresql+psycopg",
+}
+_SCHEMA_MISSING = ("42P01", "42703", "3F000")
+_READ_ONLY = "25006"
+"""SQLSTATE of a write on a standby: what clients meet for a moment while PostgreSQL fails over."""
+_MAX_REASON = 200
+
+
+class Database:
+    """A database and its connections. Build one per process, and ``close`` it at the end.
+
+    ``url`` is ``sqlite:///path`` or ``postgresql://user:password@host/name``. Nothing is connected
+    before the first transaction. Every transaction raises ``Unreachable`` when the database is
+    away, locked for longer than ``timeout``, or has no tables yet.
+
+    Raises:
+        InputInvalid: the URL names neither SQLite nor PostgreSQL.
+    """
+
+    def __init__(self, url: str, *, timeout: timedelta = TIMEOUT, pool_size: int = 5) -> None:
+        self._url = _normalised(url)
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self.name = _spoken(self._url)
+        """How people may read the URL: without user and password."""
+        seconds = timeout.total_seconds()
+        engine = create_async_engine(
+            self._url,
+            connect_args={"timeout": seconds} if self.is_sqlite else _libpq(self._url, seconds),
+            hide_parameters=True,
+            pool_pre_ping=not self.is_sqlite,
+            pool_size=pool_size,
+            pool_timeout=seconds,
+        )
+        if self.is_sqlite:
+            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+            self._reader = engine
+            self._writer = engine.execution_options(sqlite_begin="IMMEDIATE")
+        else:
+            # One snapshot for all statements of a read: facts are facts of one instant.
+            self._reader = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            self._writer = engine.execution_options(isolation_level="READ COMMITTED")
+        self._engine = engine
+        # SQLite's waiting for a lock is not fair: within one process writers queue up here instead.
+        self._turn = asyncio.Lock() if self.is_sqlite else None
+
+    @property
+    def path(self) -> Path | None:
+        """The file of an SQLite database."""
+        return Path(self._url.database) if self.is_sqlite and self._url.database else None
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Read in one transaction, as of one instant."""
+        with self._speaking():
+            async with self._reader.connect() as connection, connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Write in one transaction: committed at the end, undone by any exception."""
+        with self._speaking():
+            async with AsyncExitStack() as stack:
+                if self._turn is not None:
+                    await stack.enter_async_context(self._turn)
+                yield await stack.enter_async_context(self._writer.begin())
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Turn what only time or an operator can mend into ``Unreachable``, in one line."""
+        try:
+            yield
+        except (exc.SQLAlchemyError, OSError) as error:
+            reason = _why_away(error)
+            if reason is None:
+                raise
+            # `from None`: the causes would carry SQL into the workflow's history.
+            raise Unreachable(f"The database {self.name} is away: {self._clean(reason)}") from None
+
+    def _clean(self, reason: str) -> str:
+        line = " ".join(reason.split())
+        for secret in (self._url.password, self._url.query.get("password")):
+            if isinstance(secret, str) and secret:
+                line = line.replace(secret, "***")
+        return line[:_MAX_REASON]
+
+
+async def insert_new(
+    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, object]]
+) -> None:
+    """Insert the rows that are not there yet; a row whose key is there stays as it is."""
+    if rows:
+        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        await connection.execute(insert(table).on_conflict_do_nothing(), [dict(row) for row in rows])
+
+
+def _normalised(url: str) -> URL:
+    try:
+        parsed = make_url(url.strip())
+    except exc.ArgumentError:
+        parsed = None
+    if parsed is None or parsed.drivername not in _DRIVERS:
+        # The URL is not repeated: it may hold a password.
+        raise InputInvalid(
+            "The database URL is not understood. Write sqlite:///path or"
+            " postgresql://user:password@host/name."
+        )
+    return parsed.set(drivername=_DRIVERS[parsed.drivername])
+
+
+def _spoken(url: URL) -> str:
+    """The URL without whatever may be secret: its query can hold a password, too."""
+    host = url.host or url.query.get("host") or ""
+    port = f":{url.port}" if url.port else ""
+    return f"{url.get_backend_name()}://{host if isinstance(host, str) else ','.join(host)}{port}/{url.database or ''}"
+
+
+def _libpq(url: URL, seconds: float) -> dict[str, str | int]:
+    """Limit every way in which PostgreSQL, or the network on the way to it, can keep us waiting."""
+    milliseconds = max(1, int(seconds * 1000))
+    options = (
+        f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
+        f" -c idle_in_transaction_session_timeout={6 * milliseconds}"
+    )
+    given = url.query.get("options", "")
+    return {
+        "connect_timeout": max(2, int(seconds)),
+        "tcp_user_timeout": milliseconds,
+        "options": f"{options} {given if isinstance(given, str) else ' '.join(given)}".strip(),
+        "application_name": "customer-transfer",
+    }
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    """Make a fresh SQLite connection ours; ``timeout`` has set its busy timeout already."""
+    # Python's sqlite3 would begin transactions by its own rules: late, and never IMMEDIATE.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Begin ourselves. A writer takes the lock at once: one that reads first could not wait for it."""
+    how = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {how}")
+
+
+def _why_away(error: exc.SQLAlchemyError | OSError) -> str | None:
+    """Say why trying again, or an operator, can help; ``None`` where only a programmer can."""
+    if isinstance(error, OSError):
+        return str(error) or type(error).__name__
+    if isinstance(error, exc.TimeoutError):
+        return "all connections are busy"
+    if not isinstance(error, exc.DBAPIError):
+        return None
+    said = str(error.orig)
+    state = getattr(error.orig, "sqlstate", None)
+    if state in _SCHEMA_MISSING or "no such table" in said or "no such column" in said:
+        return "its tables are missing or old. Run: python starter.py setup"
+    passing = isinstance(error, exc.OperationalError | exc.InterfaceError)
+    # A file that is no database is a bare DatabaseError.
+    broken_file = type(error.orig) is sqlite3.DatabaseError
+    if passing or broken_file or error.connection_invalidated or state == _READ_ONLY:
+        return said or type(error.orig).__name__
+    return None

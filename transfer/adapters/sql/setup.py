@@ -1,0 +1,101 @@
+"""Bring the database's schema up to date, and tell whether it is."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from enum import StrEnum
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from transfer.adapters.sql.engine import Database
+from transfer.errors import Unreachable
+
+_SETUP_LOCK = 7_402_001
+"""Any number: who holds PostgreSQL's advisory lock by it may change the schema."""
+
+
+class SchemaState(StrEnum):
+    """How the database's schema relates to this code."""
+
+    CURRENT = "current"
+    MISSING = "missing"
+    OLD = "old"
+    NEWER = "newer than this code"
+
+
+async def upgrade(url: str) -> None:
+    """Create or update the schema, in one transaction; a current one is left alone.
+
+    Several processes may do so at the same time. An SQLite file and its folder are made.
+
+    Raises:
+        Unreachable: the database is away.
+        InputInvalid: the URL names neither SQLite nor PostgreSQL.
+    """
+    async with _opened(url) as database:
+        if database.path is not None:
+            try:
+                database.path.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise Unreachable(f"The folder of {database.name} cannot be made: {error}") from None
+        async with database.write() as connection:
+            if not database.is_sqlite:
+                await connection.execute(text("SET LOCAL statement_timeout = 0"))
+                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})"))
+            await connection.run_sync(_upgrade)
+
+
+async def check(url: str) -> SchemaState:
+    """Connect, and tell whether the schema is current. Changes nothing.
+
+    Raises:
+        Unreachable: the database is away.
+        InputInvalid: the URL names neither SQLite nor PostgreSQL.
+    """
+    async with _opened(url) as database:
+        if database.path is not None and not database.path.exists():
+            return SchemaState.MISSING  # connecting would make an empty file
+        async with database.read() as connection:
+            found = await connection.run_sync(_revision)
+    scripts = ScriptDirectory.from_config(_config())
+    if found is None:
+        return SchemaState.MISSING
+    if found == scripts.get_current_head():
+        return SchemaState.CURRENT
+    known = {script.revision for script in scripts.walk_revisions()}
+    return SchemaState.OLD if found in known else SchemaState.NEWER
+
+
+async def is_current(url: str) -> bool:
+    """Tell whether the schema is what this code needs."""
+    return await check(url) is SchemaState.CURRENT
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[Database]:
+    database = Database(url, pool_size=1)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "transfer.adapters.sql:migrations")
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

@@ -1,0 +1,99 @@
+"""Settings: one class, from ``TRANSFER_*`` variables. Temporal's own come from its own profiles."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from transfer.errors import InputInvalid
+from transfer.policy import Policy
+
+DEFAULT_DATABASE = "sqlite:///var/transfer.db"
+
+
+class Settings(BaseSettings):
+    """Everything that differs between installations. A secret has no default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="TRANSFER_", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    database_url: SecretStr = SecretStr(DEFAULT_DATABASE)
+    """``sqlite:///path`` or ``postgresql://user:password@host/name``."""
+    smtp_url: SecretStr = SecretStr("smtp://localhost:1025")
+    """``smtp://``, ``smtp+starttls://`` or ``smtps://`` with host, port, user and password."""
+    mail_from: str = "Customer Transfers <transfers@localhost>"
+    tickets_url: str = "database:"
+    """Where tickets are: ``database:`` is the built-in desk."""
+    staff_notify: Annotated[tuple[str, ...], NoDecode] = Field(default=())
+    """Mail addresses of the staff who hear of escalations, separated by commas."""
+    policy_file: Path | None = None
+    max_cached_workflows: int = Field(default=1000, ge=0)
+    """Open transfers kept in the worker's memory, about 0.2 MB each."""
+    log_format: str = Field(default="json", pattern="^(json|console)$")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    @field_validator("staff_notify", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def mail_domain(self) -> str:
+        """The domain of our mail address: Message-IDs end in it."""
+        return self.mail_from.rsplit("@", 1)[-1].strip(" >") or "localhost"
+
+    def policy(self) -> Policy:
+        """The policy that new transfers are started with.
+
+        Raises:
+            InputInvalid: the policy file cannot be read; the message names the keys.
+        """
+        return read_policy(self.policy_file) if self.policy_file else Policy()
+
+
+def load_settings() -> Settings:
+    """Read the settings.
+
+    Raises:
+        InputInvalid: a setting cannot be read; the message names it and hides its value.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"TRANSFER_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise InputInvalid(f"{problems}. Mend the environment.") from None
+
+
+def read_policy(path: Path) -> Policy:
+    """Read a policy file (TOML). Every key is optional; a key nobody knows is an error.
+
+    Raises:
+        InputInvalid: the file is not there, not TOML, or has wrong keys or values.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputInvalid(f"{path}: {error.strerror}. Mend TRANSFER_POLICY_FILE.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputInvalid(f"{path}: {error}.") from error
+    if unknown := sorted(values.keys() - Policy.model_fields.keys()):
+        known = ", ".join(Policy.model_fields)
+        raise InputInvalid(f"{path}: unknown {', '.join(unknown)}. Known are: {known}.")
+    try:
+        return Policy.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        )
+        raise InputInvalid(f"{path}: {problems}.") from None

@@ -1,0 +1,1 @@
+"""What happens, in which order. Deterministic: every effect is an activity, every rule is the core's."""
