@@ -58,8 +58,7 @@ class TicketActivities:
             TicketReading(
                 ticket_id=ticket_id,
                 ticket=(ticket := found.get(ticket_id)),
-                on_record=ticket is not None
-                and ticket.author.id in administrators[ticket.account],
+                on_record=ticket is not None and ticket.author.id in administrators[ticket.account],
                 used_by=uses.get(ticket_id),
             )
             for ticket_id in ids

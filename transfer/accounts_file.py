@@ -26,7 +26,14 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import cast
 
-from transfer.accounts_row import CSV_COLUMNS, CUSTOMER_KEYS, RESELLER_KEYS, Row, unknown
+from transfer.accounts_row import (
+    CSV_COLUMNS,
+    CUSTOMER_KEYS,
+    PERSON_KEYS,
+    RESELLER_KEYS,
+    Row,
+    unknown,
+)
 from transfer.errors import AccountsFileInvalid
 from transfer.parties import CustomerRecord, ResellerRecord, fold
 from transfer.values import Value
@@ -36,7 +43,7 @@ RESERVED = "staff"
 
 
 class AccountsFile(Value):
-    """What an accounts file says. ``lines`` tells on which line a reseller's or customer's id is."""
+    """What an accounts file says. ``lines`` tells on which line an account begins."""
 
     resellers: tuple[ResellerRecord, ...] = ()
     customers: tuple[CustomerRecord, ...] = ()
@@ -61,12 +68,7 @@ def parse(source: str | bytes, filename: str = "accounts.toml") -> AccountsFile:
     Raises:
         AccountsFileInvalid: all that is wrong with it, at once.
     """
-    if isinstance(source, bytes):
-        try:
-            source = source.decode("utf-8-sig")
-        except UnicodeDecodeError as error:
-            line = source[: error.start].count(b"\n") + 1
-            raise AccountsFileInvalid([f"line {line}: not UTF-8. Save the file as UTF-8."]) from error
+    source = source if isinstance(source, str) else _decoded(source)
     source = source.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
     errors: list[str] = []
     rows = _csv_rows(source) if filename.lower().endswith(".csv") else _toml_rows(source, errors)
@@ -89,6 +91,15 @@ def parse(source: str | bytes, filename: str = "accounts.toml") -> AccountsFile:
         customers=tuple(record for _, record in customers),
         lines={row.text("id"): row.line for row in rows},
     )
+
+
+def _decoded(source: bytes) -> str:
+    try:
+        return source.decode()
+    except UnicodeDecodeError as error:
+        line = source[: error.start].count(b"\n") + 1
+        problem = f"line {line}: not UTF-8. Save the file as UTF-8."
+        raise AccountsFileInvalid([problem]) from error
 
 
 # -- what only the whole file can tell -----------------------------------------------------------
@@ -195,7 +206,8 @@ def _csv_rows(source: str) -> list[Row]:
                 errors += [
                     f'column "{name}" is missing or twice. Have it once'
                     for name in ("kind", *CSV_COLUMNS[1:])
-                    if header.count(name) > 1 or (name in ("kind", "id", "name") and name not in header)
+                    if header.count(name) > 1
+                    or (name in ("kind", "id", "name") and name not in header)
                 ]
                 if errors:
                     raise AccountsFileInvalid([f"line {reader.line_num}: {e}." for e in errors])
@@ -230,4 +242,5 @@ def _csv_row(header: list[str], values: list[str], line: int) -> Row:
 
 
 def _person(text: str) -> dict[str, object]:
-    return dict(zip(("id", "name", "email", "more"), map(str.strip, text.split("|", 3)), strict=False))
+    cells = (cell.strip() for cell in text.split("|", 3))
+    return dict(zip((*PERSON_KEYS, "more"), cells, strict=False))

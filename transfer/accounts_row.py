@@ -23,7 +23,8 @@ CSV_COLUMNS = ("kind", *dict.fromkeys((*RESELLER_KEYS, *CUSTOMER_KEYS)))
 PERSON_KEYS = ("id", "name", "email")
 
 _ID = re.compile(r"[^\s\x00-\x1f\x7f]{1,64}")
-_MAIL = re.compile(r"[^\s@<>()\[\]\\,;:\"\x00-\x1f\x7f]{1,64}@[^\s@<>,;:\x00-\x1f\x7f]+\.[^\s@<>,;:\x00-\x1f\x7f.]+")
+_NOT_IN_MAIL = r"\s@<>()\[\]\\,;:\"\x00-\x1f\x7f"
+_MAIL = re.compile(rf"[^{_NOT_IN_MAIL}]{{1,64}}@[^{_NOT_IN_MAIL}]+\.[^{_NOT_IN_MAIL}.]+")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _PRICE = re.compile(r"\d{1,9}(\.\d{1,4})?")
 _MAX_LINE = 200
@@ -78,30 +79,34 @@ class Row:
 
     def _reseller(self) -> ResellerRecord | None:
         status = self._status("active", "suspended")
-        values = dict(
-            id=self._id(),
-            name=self._line("name"),
-            aliases=self._aliases(),
-            suspended=status == "suspended",
-            billing_account=self._line("billing_account", needed=False),
-            administrators=self._administrators(),
-        )
+        values = {
+            "id": self._id(),
+            "name": self._line("name"),
+            "aliases": self._aliases(),
+            "suspended": status == "suspended",
+            "billing_account": self._line("billing_account", needed=False),
+            "administrators": self._administrators(),
+        }
         return None if self.problems else ResellerRecord.model_validate(values)
 
     def _customer(self) -> CustomerRecord | None:
         status = self._status("active", "suspended", "terminating")
-        charges = dict(plan=self._line("plan"), price=self._price(), currency=self._currency())
-        values = dict(
-            id=self._id(),
-            name=self._line("name"),
-            domains=self._domains(),
-            reseller=self._line("reseller"),
-            billed_from=self._instant("billed_from"),
-            suspended=status == "suspended",
-            terminating=status == "terminating",
-            legal_hold=self._truth("legal_hold"),
-            administrators=self._administrators(),
-        )
+        charges = {
+            "plan": self._line("plan"),
+            "price": self._price(),
+            "currency": self._currency(),
+        }
+        values = {
+            "id": self._id(),
+            "name": self._line("name"),
+            "domains": self._domains(),
+            "reseller": self._line("reseller"),
+            "billed_from": self._instant("billed_from"),
+            "suspended": status == "suspended",
+            "terminating": status == "terminating",
+            "legal_hold": self._truth("legal_hold"),
+            "administrators": self._administrators(),
+        }
         if self.problems:
             return None
         return CustomerRecord.model_validate({**values, "charges": Charges.model_validate(charges)})
@@ -141,7 +146,9 @@ class Row:
     def _status(self, *allowed: str) -> str:
         status = self._line("status") if "status" in self._cells else "active"
         if status and status not in allowed:
-            self.wrong("status", f'status "{status}" is unknown. Write one of: {", ".join(allowed)}')
+            self.wrong(
+                "status", f'status "{status}" is unknown. Write one of: {", ".join(allowed)}'
+            )
         return status
 
     def _aliases(self) -> tuple[str, ...]:
@@ -175,7 +182,9 @@ class Row:
         except InvalidOperation:
             price = Decimal("NaN")
         if not price.is_finite() or not _PRICE.fullmatch(format(price, "f")):
-            self.wrong("price", f'price {str(value)[:40]!r} is not an amount. Write it like "12.50"')
+            self.wrong(
+                "price", f'price {str(value)[:40]!r} is not an amount. Write it like "12.50"'
+            )
         return price
 
     def _currency(self) -> str:
@@ -192,7 +201,9 @@ class Row:
             except ValueError:
                 value = None
         if not isinstance(value, datetime):
-            self.wrong(key, f"{key} is missing or not an instant. Write it like 2026-01-01T00:00:00Z")
+            self.wrong(
+                key, f"{key} is missing or not an instant. Write it like 2026-01-01T00:00:00Z"
+            )
             return None
         if value.tzinfo is None:
             self.wrong(key, f"{key} has no time zone. Add Z for UTC, like 2026-01-01T00:00:00Z")
@@ -210,7 +221,9 @@ class Row:
         key = "administrators"
         for value in self._list(key):
             if not isinstance(value, dict):
-                self.wrong(key, 'an administrator is no table. Write {id = "…", name = "…", email = "…"}')
+                self.wrong(
+                    key, 'an administrator is no table. Write {id = "…", name = "…", email = "…"}'
+                )
                 continue
             given = cast("dict[str, object]", value)
             for name in given:
@@ -218,10 +231,12 @@ class Row:
                     self.wrong(key, unknown(name, PERSON_KEYS))
             texts = {name: str(given.get(name, "")) for name in PERSON_KEYS}
             for name, text in texts.items():
-                texts[name] = self._short(key, f"an administrator's {name}", text, needed=name == "id")
+                texts[name] = self._short(key, f"administrator {name}", text, needed=name == "id")
             mail = texts["email"]
             if mail and (len(mail) > _MAX_MAIL or not _MAIL.fullmatch(mail)):
-                self.wrong(key, f'"{mail[:60]}" is not a mail address. Write it like ann@acme.example')
+                self.wrong(
+                    key, f'"{mail[:60]}" is not a mail address. Write it like ann@acme.example'
+                )
             if texts["id"] in people:
                 self.wrong(key, f'administrator "{texts["id"]}" is there twice. Drop one')
             elif texts["id"]:

@@ -32,7 +32,9 @@ def configure(*, level: str = "INFO", style: str = "json") -> None:
         structlog.processors.format_exc_info,
     ]
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer() if style == "console" else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer()
+        if style == "console"
+        else structlog.processors.JSONRenderer()
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
@@ -98,6 +100,4 @@ def _tidy(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Drop what the SDK adds that is not JSON or that is there already; bound every text."""
     for key in ("temporal_log", "temporal_workflow", "temporal_activity"):
         event.pop(key, None)
-    return {
-        key: value[:2000] if isinstance(value, str) else value for key, value in event.items()
-    }
+    return {key: value[:2000] if isinstance(value, str) else value for key, value in event.items()}

@@ -53,31 +53,39 @@ class Carried(Value):
     escalation: EscalationUpdate | None = None
 
 
+class Start(TransferRequest):
+    """What a run begins with: the request and, in a later run, what the run before handed over."""
+
+    carried: Carried | None = None
+
+    @property
+    def request(self) -> TransferRequest:
+        """The request alone, as the case keeps it."""
+        return TransferRequest.model_validate(self.model_dump(exclude={"carried"}))
+
+
 @workflow.defn(name="CustomerTransfer")
 class CustomerTransfer(Doorbells, Levers):
     """One transfer of one customer. Waits for three tickets, moves billing, and tells everybody."""
 
     @workflow.init
-    def __init__(self, request: TransferRequest, carried: Carried | None = None) -> None:
+    def __init__(self, start: Start) -> None:
         """Begin, or go on where the last run stopped."""
         super().__init__()
         info = workflow.info()
-        self._case = (
-            carried.case
-            if carried
-            else Case.received(request, info.workflow_id, _key(info), workflow.now())
+        carried = start.carried or Carried(
+            case=Case.received(start.request, info.workflow_id, _key(info), workflow.now())
         )
-        self._inbox = (
-            Inbox(carried.bells, overflowed=carried.overflowed) if carried else Inbox()
-        )
-        self._told = carried.told if carried else 0
-        self._ignored = carried.ignored if carried else 0
-        self._escalation = carried.escalation if carried else None
+        self._case = carried.case
+        self._inbox = Inbox(carried.bells, overflowed=carried.overflowed)
+        self._told = carried.told
+        self._ignored = carried.ignored
+        self._escalation = carried.escalation
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = workflow.now()
 
     @workflow.run
-    async def run(self, request: TransferRequest, carried: Carried | None = None) -> views.Outcome:
+    async def run(self, start: Start) -> views.Outcome:
         """Live the transfer to its end. A business outcome is a result, never a failed workflow."""
         life = asyncio.create_task(self._live())
         while not life.done():
@@ -208,9 +216,11 @@ class CustomerTransfer(Doorbells, Levers):
         times = [at for at in (clock.at if clock else None, self._inbox.next_at) if at]
         self._set_alarm(min(times, default=None), clock.what if clock else "")
         await workflow.wait_condition(
-            lambda: self._case is not seen
-            or (self._alarm is not None and self._alarm.done())
-            or self._inbox.is_due(workflow.now())
+            lambda: (
+                self._case is not seen
+                or (self._alarm is not None and self._alarm.done())
+                or self._inbox.is_due(workflow.now())
+            )
         )
 
     def _set_alarm(self, at: datetime | None, what: str) -> None:
@@ -240,7 +250,7 @@ class CustomerTransfer(Doorbells, Levers):
             ignored=self._ignored,
             escalation=self._escalation,
         )
-        workflow.continue_as_new(args=[self._case.request, carried])
+        workflow.continue_as_new(Start(**self._case.request.model_dump(), carried=carried))
 
     # -- what staff and senders ask ------------------------------------------------------------
     @workflow.query(description="Where the transfer is, who is waited for, and what happens next")

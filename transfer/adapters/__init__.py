@@ -1,1 +1,1 @@
-"""The ports, fulfilled: a real database in ``sql``, real fakes in ``memory``, one contract suite."""
+"""The ports, fulfilled: a real database in ``sql``, real fakes in ``memory``, one suite."""

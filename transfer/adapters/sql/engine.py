@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -79,14 +79,14 @@ class Database:
         return Path(self._url.database) if self.is_sqlite and self._url.database else None
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self) -> AsyncGenerator[AsyncConnection, None]:
         """Read in one transaction, as of one instant."""
         with self._speaking():
             async with self._reader.connect() as connection, connection.begin():
                 yield connection
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self) -> AsyncGenerator[AsyncConnection, None]:
         """Write in one transaction: committed at the end, undone by any exception."""
         with self._speaking():
             async with AsyncExitStack() as stack:
@@ -99,7 +99,7 @@ class Database:
         await self._engine.dispose()
 
     @contextmanager
-    def _speaking(self) -> Iterator[None]:
+    def _speaking(self) -> Generator[None, None, None]:
         """Turn what only time or an operator can mend into ``Unreachable``, in one line."""
         try:
             yield
@@ -124,7 +124,7 @@ async def insert_new(
     """Insert the rows that are not there yet; a row whose key is there stays as it is."""
     if rows:
         insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        await connection.execute(insert(table).on_conflict_do_nothing(), [dict(row) for row in rows])
+        await connection.execute(insert(table).on_conflict_do_nothing(), list(map(dict, rows)))
 
 
 def _normalised(url: str) -> URL:
@@ -143,9 +143,10 @@ def _normalised(url: str) -> URL:
 
 def _spoken(url: URL) -> str:
     """The URL without whatever may be secret: its query can hold a password, too."""
-    host = url.host or url.query.get("host") or ""
+    hosts = url.host or url.query.get("host") or ""
+    host = hosts if isinstance(hosts, str) else ",".join(hosts)
     port = f":{url.port}" if url.port else ""
-    return f"{url.get_backend_name()}://{host if isinstance(host, str) else ','.join(host)}{port}/{url.database or ''}"
+    return f"{url.get_backend_name()}://{host}{port}/{url.database or ''}"
 
 
 def _libpq(url: URL, seconds: float) -> dict[str, str | int]:
@@ -175,7 +176,7 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    """Begin ourselves. A writer takes the lock at once: one that reads first could not wait for it."""
+    """Begin ourselves. A writer locks at once: one that has read first could not wait for it."""
     how = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
     connection.exec_driver_sql(f"BEGIN {how}")
 

@@ -47,7 +47,7 @@ reseller_aliases = Table(
     metadata,
     Column("folded", Txt, primary_key=True),
     Column("alias", Txt, nullable=False),
-    Column("reseller", ForeignKey("resellers.id"), nullable=False, index=True),
+    Column("reseller", Txt, ForeignKey("resellers.id"), nullable=False, index=True),
     Column("position", Integer, nullable=False),
 )
 
@@ -69,7 +69,7 @@ customers = Table(
     Column("no", BigInt, Identity(), primary_key=True),
     Column("id", Txt, nullable=False, unique=True),
     Column("name", Txt, nullable=False),
-    Column("reseller", ForeignKey("resellers.id"), nullable=False, index=True),
+    Column("reseller", Txt, ForeignKey("resellers.id"), nullable=False, index=True),
     Column("billed_from", UtcDateTime, nullable=False),
     Column("suspended", Boolean, nullable=False),
     Column("terminating", Boolean, nullable=False),
@@ -81,7 +81,7 @@ customer_domains = Table(
     "customer_domains",
     metadata,
     Column("a_label", Txt, primary_key=True),
-    Column("customer_no", ForeignKey("customers.no"), nullable=False, index=True),
+    Column("customer_no", BigInt, ForeignKey("customers.no"), nullable=False, index=True),
     Column("position", Integer, nullable=False),
 )
 
@@ -90,8 +90,8 @@ billing_assignments = Table(
     "billing_assignments",
     metadata,
     Column("no", BigInt, Identity(), primary_key=True),
-    Column("customer_no", ForeignKey("customers.no"), nullable=False, index=True),
-    Column("reseller", ForeignKey("resellers.id"), nullable=False),
+    Column("customer_no", BigInt, ForeignKey("customers.no"), nullable=False, index=True),
+    Column("reseller", Txt, ForeignKey("resellers.id"), nullable=False),
     Column("plan", Txt, nullable=False),
     Column("price", Money, nullable=False),
     Column("currency", Txt, nullable=False),
@@ -112,8 +112,8 @@ panel_access = Table(
     "panel_access",
     metadata,
     Column("no", BigInt, Identity(), primary_key=True),
-    Column("customer_no", ForeignKey("customers.no"), nullable=False, index=True),
-    Column("reseller", ForeignKey("resellers.id"), nullable=False),
+    Column("customer_no", BigInt, ForeignKey("customers.no"), nullable=False, index=True),
+    Column("reseller", Txt, ForeignKey("resellers.id"), nullable=False),
     Column("since", UtcDateTime, nullable=False),
     Column("until", UtcDateTime),
     Index(
@@ -153,7 +153,7 @@ ticket_replies = Table(
     metadata,
     Column("no", BigInt, Identity(), primary_key=True),
     Column("key", Txt, nullable=False, unique=True),
-    Column("ticket_no", ForeignKey("tickets.no"), nullable=False, index=True),
+    Column("ticket_no", BigInt, ForeignKey("tickets.no"), nullable=False, index=True),
     Column("at", UtcDateTime, nullable=False),
     Column("text", Txt, nullable=False),
 )
@@ -221,5 +221,5 @@ escalations = Table(
     Column("opened_at", UtcDateTime, nullable=False),
     Column("touch_by", UtcDateTime),
     Column("at", UtcDateTime, nullable=False),
-    Column("ticket_no", ForeignKey("tickets.no"), nullable=False),
+    Column("ticket_no", BigInt, ForeignKey("tickets.no"), nullable=False),
 )

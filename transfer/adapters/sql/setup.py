@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from enum import StrEnum
 
@@ -42,7 +42,7 @@ async def upgrade(url: str) -> None:
             try:
                 database.path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
-                raise Unreachable(f"The folder of {database.name} cannot be made: {error}") from None
+                raise Unreachable(f"No folder for {database.name}: {error}") from None
         async with database.write() as connection:
             if not database.is_sqlite:
                 await connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -77,7 +77,7 @@ async def is_current(url: str) -> bool:
 
 
 @asynccontextmanager
-async def _opened(url: str) -> AsyncIterator[Database]:
+async def _opened(url: str) -> AsyncGenerator[Database, None]:
     database = Database(url, pool_size=1)
     try:
         yield database

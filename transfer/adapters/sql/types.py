@@ -1,4 +1,5 @@
 """Column types that mean the same on SQLite and on PostgreSQL."""
+# ruff: noqa: ARG002 -- the signatures are SQLAlchemy's
 
 from __future__ import annotations
 
@@ -38,7 +39,9 @@ class UtcDateTime(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc.strftime(_FORMAT).rjust(27, "0") if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: datetime | str | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(
+        self, value: datetime | str | None, dialect: Dialect
+    ) -> datetime | None:
         """Return an aware instant in UTC."""
         if isinstance(value, str):
             return datetime.strptime(value, _FORMAT).replace(tzinfo=UTC)

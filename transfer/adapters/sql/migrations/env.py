@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, on the connection that ``transfer.adapters.sql.setup`` hands over."""
+"""What Alembic runs: the migrations, on the connection that ``setup`` hands over."""
 
 from __future__ import annotations
 
