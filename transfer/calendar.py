@@ -17,7 +17,7 @@ _UNITS = {
 }
 _DURATION = re.compile(r"(\d{1,6})(s|m|h|d|bd)")
 _SATURDAY = 5
-_LONGEST_CLOSURE_DAYS = 3660
+_TEN_YEARS_OF_DAYS = 3660
 
 
 class Duration(NamedTuple):
@@ -54,7 +54,7 @@ class WorkCalendar(NamedTuple):
         return datetime.combine(day, local.timetz()).astimezone(UTC)
 
     def _next(self, day: date) -> date:
-        for _ in range(_LONGEST_CLOSURE_DAYS):
+        for _ in range(_TEN_YEARS_OF_DAYS):
             day += timedelta(days=1)
             if self.is_business_day(day):
                 return day
@@ -65,7 +65,7 @@ def parse_duration(text: str) -> Duration:
     """Read ``90s``, ``15m``, ``24h``, ``14d`` or, for business days, ``5bd``.
 
     Raises:
-        DurationInvalid: it is none of these.
+        DurationInvalid: it is none of these, or longer than ten years.
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
@@ -73,9 +73,12 @@ def parse_duration(text: str) -> Duration:
             f'{text[:40]!r} is not a duration. Write "90s", "24h", "14d" or "5bd".'
         )
     number, unit = int(match[1]), match[2]
-    return (
+    length = (
         Duration(business_days=number) if unit == "bd" else Duration(elapsed=number * _UNITS[unit])
     )
+    if max(length.business_days, length.elapsed.days) > _TEN_YEARS_OF_DAYS:
+        raise DurationInvalid(f"{match[0]} is longer than ten years. Write a shorter duration.")
+    return length
 
 
 def format_duration(duration: Duration) -> str:

@@ -19,14 +19,18 @@ from transfer.messages import StopCode, TransferRequest
 from transfer.parties import Account, Charges, Party, Slot
 from transfer.policy import Policy
 from transfer.tickets import Refusal, Ticket
-from transfer.values import Instant, Value
+from transfer.values import Instant, Value, one_line
 
 MAX_EVIDENCE = 300
 """Evidence kept in the case for the query; all of it is in the database."""
+MAX_DETAIL = 2200
+"""Characters of a piece of evidence: the longest reason that staff can give, and a code."""
 MAX_REJECTED = 20
 """Rejections kept a slot."""
-MAX_DOUBTS = 20
-"""Ambiguous tickets that wait for staff at the same time; beyond, the filer must write clearly."""
+MAX_DOUBTS = 7
+"""Ambiguous tickets of one party that wait for staff at the same time."""
+MAX_DOUBT_TEXT = 2000
+"""Characters kept of an ambiguous ticket's body; staff read the rest in the ticket system."""
 
 
 class State(StrEnum):
@@ -71,37 +75,44 @@ class SlotState(StrEnum):
 
 
 _NO = {SlotState.REFUSED: State.REFUSED, SlotState.WITHDRAWN: State.WITHDRAWN}
-"""A no of the customer or of the new reseller ends the transfer; one of the old reseller does not."""
+"""A no of the customer or the new reseller ends the transfer; one of the old reseller does not."""
+_VERB = {State.REFUSED: "refused", State.WITHDRAWN: "withdrew"}
 
 
 class Rejection(Value):
-    """A submission that was judged invalid."""
+    """A submission that was judged invalid. ``decided`` tells that staff read an unclear text."""
 
     ticket_id: str
     code: str
     at: Instant
     revision: int = 0
+    decided: bool = False
 
 
 class Authorization(Value):
     """One slot: what was asked of its party, and what it has said so far.
 
     ``said_at`` and ``revision`` order what the party said, by the ticket's time and not by arrival:
-    they belong to the newest yes or no. ``reminders`` are the instants still to come. ``charges``
-    are those the new reseller accepted. ``admitted`` tells that staff decided what the text says.
+    they belong to the newest yes or no. ``not_before`` is set when the charges changed: a yes from
+    before has not seen them. ``reminders`` are the instants still to come, ``reminded`` counts
+    those that went out. ``charges`` are those the new reseller accepted. ``admitted`` tells that
+    staff decided what the text says.
     """
 
     slot: Slot
     state: SlotState = SlotState.REQUESTED
     deadline: Instant
+    requested_at: Instant | None = None
     reminders: tuple[Instant, ...] = ()
+    reminded: int = 0
+    not_before: Instant | None = None
     ticket_id: str | None = None
     by: str | None = None
     by_id: str = ""
     by_email: str = ""
-    said_at: datetime | None = None
+    said_at: Instant | None = None
     revision: int = 0
-    filed_at: datetime | None = None
+    filed_at: Instant | None = None
     charges: Charges | None = None
     refusal: Refusal | None = None
     admitted: bool = False
@@ -180,7 +191,11 @@ class Finding(Value):
 
 
 class Case(Value):
-    """One transfer. ``key`` is unique for ever: the domain's workflow id is used again and again."""
+    """One transfer. ``key`` is unique for ever: the domain's workflow id is used again and again.
+
+    ``strangers`` are rejections that belong to no slot: of tickets that do not exist, or that an
+    account filed which is no party.
+    """
 
     key: str
     transfer_id: str
@@ -192,35 +207,37 @@ class Case(Value):
     new: Account
     charges: Charges | None = None
     slots: tuple[Authorization, ...] = ()
-    expires_at: datetime | None = None
-    extendable_to: datetime | None = None
+    expires_at: Instant | None = None
+    extendable_to: Instant | None = None
     hold: OnHold | None = None
     mediation: Mediation | None = None
     proposal: Proposal | None = None
     doubts: tuple[Doubt, ...] = ()
-    commit_at: datetime | None = None
-    committing_since: datetime | None = None
+    commit_at: Instant | None = None
+    committing_since: Instant | None = None
     stuck: Stuck | None = None
     was_stuck: bool = False
-    completed_at: datetime | None = None
+    completed_at: Instant | None = None
     outcome: State | None = None
     outcome_code: str = ""
     outcome_reason: str = ""
     findings: tuple[Finding, ...] = ()
     unknown_tickets: int = 0
+    strangers: tuple[Rejection, ...] = ()
     evidence: tuple[Evidence, ...] = Field(default=(), max_length=MAX_EVIDENCE)
     evidence_count: int = 0
 
     @classmethod
     def received(cls, request: TransferRequest, transfer_id: str, key: str, now: datetime) -> Self:
         """A transfer that was asked for and not looked at yet. Its domain may not even be one."""
+        shown = one_line(request.domain)[: domains.MAX_LENGTH]
         return cls(
             key=key,
             transfer_id=transfer_id,
             request=request,
             received_at=now,
-            domain=request.domain,
-            customer=Account(id="", name=request.domain),
+            domain=shown,
+            customer=Account(id="", name=shown),
             old=Account(id=request.old_reseller or ""),
             new=Account(id=request.new_reseller),
         ).noting("RECEIVED", request.requested_by, now, detail=f"to {request.new_reseller}")
@@ -295,9 +312,9 @@ class Case(Value):
         entry = Evidence(
             seq=self.evidence_count + 1,
             at=now,
-            who=who,
+            who=one_line(who),
             code=code,
-            detail=detail[:1000],
+            detail=one_line(detail)[:MAX_DETAIL],
             ticket_id=ticket_id,
             slot=slot,
         )
@@ -319,7 +336,9 @@ class Case(Value):
     def ended(
         self, outcome: State, who: str, now: datetime, *, code: str = "", reason: str = ""
     ) -> Self:
-        """The case, over. Nobody is waited for any more."""
+        """The case, over. Nobody is waited for any more; and what is over stays as it ended."""
+        if self.is_terminal:
+            return self
         return self.having(
             outcome=outcome,
             outcome_code=code,
@@ -339,8 +358,9 @@ class Case(Value):
             return self
         for record in self.slots:
             if record.slot is not Slot.RELEASE and record.state in _NO:
-                who = record.by or record.slot.party.value
-                return self.ended(_NO[record.state], who, now, code=record.slot.value)
+                outcome, who = _NO[record.state], record.by or record.slot.party.value
+                reason = f"{self.account(record.slot.party)} {_VERB[outcome]}"
+                return self.ended(outcome, who, now, code=record.slot.value, reason=reason)
         if not self.fully_authorized:
             return self.having(commit_at=None)
         settled = self.having(mediation=None, proposal=None)

@@ -8,10 +8,10 @@ from transfer.case import Case, Mediation
 from transfer.messages import EscalationState, EscalationUpdate
 
 
-def escalated(case: Case, why: str, now: datetime, detail: str = "") -> Case:
-    """The case in mediation. One that is already open keeps its owner and its clocks."""
+def escalated(case: Case, why: str, now: datetime) -> Case:
+    """The case in mediation. One that is open keeps its owner and clocks, and learns the reason."""
     if case.mediation is not None:
-        return case
+        return case.having(mediation=case.mediation.model_copy(update={"why": why}))
     policy = case.policy
     opened = Mediation(
         opened_at=now,
@@ -20,7 +20,7 @@ def escalated(case: Case, why: str, now: datetime, detail: str = "") -> Case:
         second_level_at=policy.after(now, policy.second_level),
     )
     return case.having(mediation=opened, commit_at=None).noting(
-        "MEDIATION", "transfer", now, detail=f"{why} {detail}".strip()
+        "MEDIATION", "transfer", now, detail=why
     )
 
 

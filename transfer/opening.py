@@ -5,7 +5,7 @@ The preflight finds all that is wrong at once, and is repeated right before the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from transfer import domains
@@ -13,7 +13,7 @@ from transfer.case import Authorization, Case, Finding, State
 from transfer.errors import DomainInvalid
 from transfer.mediation import escalated
 from transfer.messages import TransferRequest
-from transfer.parties import Facts, Party, Person, Slot
+from transfer.parties import CustomerRecord, Facts, Party, Person, Slot
 
 
 def preflight(request: TransferRequest, facts: Facts, now: datetime) -> tuple[Finding, ...]:
@@ -61,44 +61,71 @@ def requested(slot: Slot, case: Case, now: datetime, expires_at: datetime) -> Au
     policy = case.policy
     length = policy.release_deadline if slot is Slot.RELEASE else policy.party_deadline
     deadline = min(policy.after(now, length), expires_at)
-    return Authorization(slot=slot, deadline=deadline, reminders=policy.reminders(now, deadline))
+    return Authorization(
+        slot=slot,
+        deadline=deadline,
+        requested_at=now,
+        reminders=policy.reminders(now, deadline),
+    )
 
 
-def _findings(request: TransferRequest, facts: Facts, now: datetime) -> Iterable[Finding]:
-    customer, old, new = facts.customer, facts.old, facts.new
-    if customer is None:
-        try:
-            domain = domains.to_a_label(request.domain)
-        except DomainInvalid as error:
-            yield Finding(code="DOMAIN_INVALID", fix=str(error))
-        else:
-            yield Finding(
-                code="UNKNOWN_DOMAIN",
-                fix=f"No customer has {domains.display(domain)}. Check it with the customer.",
-            )
+# -- what stands against it, a party at a time -------------------------------------------------
+def _findings(request: TransferRequest, facts: Facts, now: datetime) -> Iterator[Finding]:
+    if facts.customer is None:
+        yield _no_customer(request.domain)
+    yield from _against_new(request, facts)
+    if facts.customer is not None:
+        yield from _against_old(request, facts, facts.customer)
+        yield from _against_customer(facts.customer, now)
+    if facts.open_transfer:
+        yield Finding(
+            code="TRANSFER_ALREADY_OPEN",
+            fix=f"{facts.open_transfer} is open. Show it, or cancel it first.",
+        )
+
+
+def _no_customer(domain: str) -> Finding:
+    try:
+        known_as = domains.display(domains.to_a_label(domain))
+    except DomainInvalid as error:
+        return Finding(code="DOMAIN_INVALID", fix=str(error))
+    return Finding(
+        code="UNKNOWN_DOMAIN", fix=f"No customer has {known_as}. Check it with the customer."
+    )
+
+
+def _against_new(request: TransferRequest, facts: Facts) -> Iterator[Finding]:
+    new = facts.new
     if new is None:
         yield _unknown_reseller(request.new_reseller)
-    else:
-        if new.suspended:
-            yield Finding(
-                code="NEW_SUSPENDED",
-                fix=f"{new.name} is suspended and cannot accept customers until that is lifted.",
-            )
-        if not new.billing_account:
-            yield Finding(
-                code="NEW_NO_BILLING_ACCOUNT",
-                fix=f"{new.name} has no billing account. It needs one before it can be charged.",
-            )
-        yield from _contactable(Party.NEW, new.administrators)
-    if customer is None or old is None:
+        return
+    if facts.old is not None and new.id == facts.old.id:
+        yield Finding(code="SAME_RESELLER", fix=f"{new.name} is the customer's reseller already.")
+    if new.suspended:
+        yield Finding(
+            code="NEW_SUSPENDED",
+            fix=f"{new.name} is suspended and cannot accept customers until that is lifted.",
+        )
+    if not new.billing_account:
+        yield Finding(
+            code="NEW_NO_BILLING_ACCOUNT",
+            fix=f"{new.name} has no billing account. It needs one before it can be charged.",
+        )
+    yield from _contactable(Party.NEW, new.administrators)
+
+
+def _against_old(
+    request: TransferRequest, facts: Facts, customer: CustomerRecord
+) -> Iterator[Finding]:
+    old = facts.old
+    if old is None:
+        yield _unknown_reseller(customer.reseller)
         return
     if request.old_reseller and not old.account.goes_by(request.old_reseller):
         yield Finding(
             code="NOT_CURRENT_RESELLER",
             fix=f"The reseller of record is {old.name}. Start again without --from, or with it.",
         )
-    if new is not None and new.id == old.id:
-        yield Finding(code="SAME_RESELLER", fix=f"{new.name} is the customer's reseller already.")
     if old.suspended:
         yield Finding(
             code="OLD_SUSPENDED",
@@ -107,6 +134,9 @@ def _findings(request: TransferRequest, facts: Facts, now: datetime) -> Iterable
         )
     else:
         yield from _contactable(Party.OLD, old.administrators)
+
+
+def _against_customer(customer: CustomerRecord, now: datetime) -> Iterator[Finding]:
     yield from _contactable(Party.CUSTOMER, customer.administrators)
     if customer.suspended:
         yield Finding(code="CUSTOMER_SUSPENDED", fix="Lift the customer's suspension first.")
@@ -119,11 +149,6 @@ def _findings(request: TransferRequest, facts: Facts, now: datetime) -> Iterable
         yield Finding(
             code="IN_COOLDOWN",
             fix=f"The customer was moved recently and is locked until {until}. Start again then.",
-        )
-    if facts.open_transfer:
-        yield Finding(
-            code="TRANSFER_ALREADY_OPEN",
-            fix=f"{facts.open_transfer} is open. Show it, or cancel it first.",
         )
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from transfer.values import Instant, Name, Value
+from transfer.values import Instant, Line, Name, Value
 
 
 class Party(StrEnum):
@@ -42,8 +41,8 @@ class Person(Value):
     """Somebody who acts for an account."""
 
     id: Name
-    name: str = ""
-    email: str = ""
+    name: Line = ""
+    email: Line = ""
 
 
 class Charges(Value):
@@ -100,7 +99,7 @@ class CustomerRecord(Value):
     suspended: bool = False
     terminating: bool = False
     legal_hold: bool = False
-    locked_until: datetime | None = None
+    locked_until: Instant | None = None
     administrators: tuple[Person, ...] = ()
 
     @property
@@ -122,7 +121,7 @@ class Facts(Value):
 
 
 class Assignment(Value):
-    """One billing assignment: ``reseller`` is billed from ``starts_at`` up to, not including, ``ends_at``.
+    """One billing assignment: ``reseller`` is billed from ``starts_at`` until before ``ends_at``.
 
     ``transfer`` is the key of the transfer that began it; ``None`` where the account was loaded.
     """
@@ -135,5 +134,5 @@ class Assignment(Value):
 
 
 def fold(name: str) -> str:
-    """Return the form in which names are compared: case, width, spacing and end dots do not count."""
+    """Return the form in which names are compared: case, width, spacing, end dots do not count."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split()).strip(" .,;:!\"'")

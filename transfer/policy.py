@@ -5,15 +5,28 @@ from __future__ import annotations
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
 from transfer.calendar import Duration, WorkCalendar, format_duration, parse_duration
+from transfer.errors import DurationInvalid
 from transfer.values import Value
 
 
 def _checked(text: str) -> str:
-    return format_duration(parse_duration(text))
+    try:
+        return format_duration(parse_duration(text))
+    except DurationInvalid as error:
+        raise ValueError(str(error)) from error  # so that it is reported with its key
+
+
+def _known_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        hint = "Write one like Europe/Berlin."
+        raise ValueError(f"{name[:40]!r} is not a time zone. {hint}") from error
 
 
 DurationText = Annotated[str, AfterValidator(_checked)]
@@ -44,7 +57,7 @@ class Policy(Value):
     lock: DurationText = "30d"
     staff_release: StaffRelease = StaffRelease.FORBIDDEN
     ticket_opens_transfer: bool = True
-    time_zone: str = "UTC"
+    time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     holidays: tuple[date, ...] = ()
 
     @property

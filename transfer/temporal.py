@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+import structlog
 from temporalio import workflow
-from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
 from temporalio.api.operatorservice.v1 import (
     AddSearchAttributesRequest,
     ListSearchAttributesRequest,
 )
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.common import (
     RetryPolicy,
@@ -26,6 +31,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import ActivityError, ApplicationError
 from temporalio.plugin import SimplePlugin
+from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
@@ -34,9 +40,14 @@ from transfer.errors import TransferError, Unreachable, non_retryable_names
 from transfer.guard import Guard
 from transfer.views import Attributes
 
+log = structlog.get_logger("temporal")
+
 TASK_QUEUE = "customer-transfers"
 WORKFLOW_TYPE = "CustomerTransfer"
 DEFAULT_ADDRESS = "localhost:7233"
+
+RECONNECT_SECONDS = 5.0
+"""How long a worker waits before it looks for Temporal again."""
 
 RPC_TIMEOUT = timedelta(seconds=10)
 """How long a client waits for the server before it says that Temporal is away."""
@@ -209,6 +220,19 @@ async def register_search_attributes(client: Client) -> list[str]:
     return missing
 
 
+async def task_queue_pollers(client: Client) -> int:
+    """How many workers have asked our task queue for work in the last minutes."""
+    answer = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=TASK_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        ),
+        timeout=RPC_TIMEOUT,
+    )
+    return len(answer.pollers)
+
+
 # -- the plugin, and connecting ----------------------------------------------------------------
 def plugin(*, pass_core_through: bool = True) -> SimplePlugin:
     """What client, worker, replayer and test environment have in common.
@@ -242,7 +266,7 @@ def plugin(*, pass_core_through: bool = True) -> SimplePlugin:
     )
 
 
-async def connect(plugins: Sequence[SimplePlugin] = ()) -> Client:
+async def connect(runtime: Runtime | None = None) -> Client:
     """Connect by Temporal's own settings: ``temporal.toml`` profile and ``TEMPORAL_*`` variables.
 
     Raises:
@@ -251,11 +275,38 @@ async def connect(plugins: Sequence[SimplePlugin] = ()) -> Client:
     config = ClientConfig.load_client_connect_config()
     address = config.setdefault("target_host", DEFAULT_ADDRESS)
     try:
-        return await Client.connect(**config, plugins=[*plugins] or [plugin()])
+        return await Client.connect(**config, plugins=[plugin()], runtime=runtime)
     except RuntimeError as error:
         raise Unreachable(
             f"Temporal does not answer at {address}. Start it, or set TEMPORAL_ADDRESS."
         ) from error
+
+
+async def connect_patiently(runtime: Runtime, stop: asyncio.Event) -> Client | None:
+    """Connect a worker: wait for Temporal as long as it takes, but not with a name missing there.
+
+    Returns ``None`` when it is told to stop first.
+
+    Raises:
+        TransferError: a search attribute is not registered: the first transfer would be wedged.
+    """
+    while not stop.is_set():
+        try:
+            client = await connect(runtime)
+            missing = await missing_search_attributes(client)
+        except (Unreachable, RPCError) as error:
+            if isinstance(error, RPCError) and not is_away(error):
+                raise
+            log.warning("temporal_was_away", error=str(error), retry_seconds=RECONNECT_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RECONNECT_SECONDS)
+            continue
+        if missing:
+            raise TransferError(
+                f"Temporal does not know {', '.join(missing)}. Run: python starter.py setup"
+            )
+        return client
+    return None
 
 
 def is_away(error: RPCError) -> bool:

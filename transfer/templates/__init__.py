@@ -74,9 +74,14 @@ def moment(instant: datetime) -> str:
     return f"{at:%A} {at.day} {at:%B %Y, %H:%M}{seconds} UTC"
 
 
+def clock(instant: datetime) -> str:
+    """The time of day of an instant in a subject: ``14:30 UTC``."""
+    return f"{instant.astimezone(UTC):%H:%M} UTC"
+
+
 def letter(template: str, facts: Mapping[str, object], *, to: str = "", footer: str = "") -> Letter:
     """Fill in a template: for the person named ``to``, with a last line in small print."""
-    filled = _environment().get_template(f"{template}.txt.j2").render(facts)
+    filled = _environment().get_template(f"{template}.txt.j2").render({**_HELPERS, **facts})
     subject, _, body = filled.strip("\n").partition("\n")
     blocks = list(_blocks(body))
     if to:
@@ -125,8 +130,22 @@ def _quote(*lines: str) -> str:
     return _Ours("\n".join(_QUOTE + one_line(line) for line in lines))
 
 
+def _copy(ticket: tuple[str, str], *more: str) -> str:
+    """A whole ticket to copy: subject and body."""
+    subject, body = ticket
+    return _quote(f"Subject: {subject}", "", *body.split("\n"), *more)
+
+
 def _finalized(value: object) -> str:
     return value if isinstance(value, _Ours) else one_line(value)
+
+
+_HELPERS: Mapping[str, object] = {
+    "fact": _fact,
+    "quote": _quote,
+    "copy": _copy,
+    "moment": moment,
+}
 
 
 def _is_html(template: str | None) -> bool:
@@ -144,8 +163,12 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"day": day, "moment": moment, "short": one_line}
-    environment.globals |= {"fact": _fact, "quote": _quote}
+    environment.filters |= {
+        "clock": clock,
+        "day": day,
+        "moment": moment,
+        "short": one_line,
+    }
     return environment
 
 

@@ -1,5 +1,4 @@
 """Column types that mean the same on SQLite and on PostgreSQL."""
-# ruff: noqa: ARG002 -- the signatures are SQLAlchemy's
 
 from __future__ import annotations
 
@@ -80,6 +79,6 @@ class Txt(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Replace NUL (PostgreSQL refuses it) and half characters (they are not Unicode)."""
         if value is None or (value.isascii() and "\0" not in value):
-            return value
+            return None if value is None else str(value)  # an enum's member becomes its value
         whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")

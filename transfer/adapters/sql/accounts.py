@@ -1,0 +1,192 @@
+"""Accounts in our own database: who is billed for whom, and the one move that changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import exc, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from transfer import domains
+from transfer.accounts_file import AccountsFile, LoadReport
+from transfer.adapters.loading import changes, find
+from transfer.adapters.moves import PanelAccess, conflict, difference
+from transfer.adapters.sql.engine import Database
+from transfer.adapters.sql.load import write_changes
+from transfer.adapters.sql.records import (
+    read_assignments,
+    read_customers,
+    read_panel,
+    read_people,
+    read_resellers,
+)
+from transfer.adapters.sql.schema import (
+    billing_assignments,
+    customer_domains,
+    customers,
+    panel_access,
+    reseller_aliases,
+    resellers,
+)
+from transfer.adapters.tools import utc_now
+from transfer.errors import BillingConflict, DomainInvalid
+from transfer.messages import BillingOrder
+from transfer.parties import Assignment, CustomerRecord, Facts, Person, ResellerRecord, fold
+
+_LOAD_LOCK = 7_402_002
+"""Any number: who holds PostgreSQL's advisory lock by it may load an accounts file."""
+
+
+class SqlAccounts:
+    """``transfer.ports.Accounts``, and loading them. ``clock`` dates a change of price."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def facts(self, domain: str, new_reseller: str) -> Facts:
+        """See ``Accounts.facts``. ``open_transfer`` stays empty: the workflow's id guards that."""
+        async with self._database.read() as connection:
+            customer = await _customer_of(connection, domain)
+            found = None if customer is None else await _reseller(connection, customer.reseller)
+            return Facts(customer=customer, old=found, new=await _named(connection, new_reseller))
+
+    async def administrators(self, account: str) -> tuple[Person, ...]:
+        """See ``Accounts.administrators``."""
+        async with self._database.read() as connection:
+            return await read_people(connection, account)
+
+    async def assignments(self, customer: str) -> tuple[Assignment, ...]:
+        """See ``Accounts.assignments``."""
+        async with self._database.read() as connection:
+            return await read_assignments(connection, customer)
+
+    async def panel(self, customer: str) -> tuple[PanelAccess, ...]:
+        """Which resellers reached the customer's control panel, and when, oldest first."""
+        async with self._database.read() as connection:
+            return await read_panel(connection, customer)
+
+    async def move_billing(self, order: BillingOrder) -> Assignment:
+        """See ``Accounts.move_billing``."""
+        try:
+            async with self._database.write() as connection:
+                await _move(connection, order)
+        except exc.IntegrityError:
+            raise BillingConflict(
+                f"The database refused to bill {order.customer} twice, or {order.key} was used."
+            ) from None
+        return await self._read_back(order)
+
+    async def load(self, file: AccountsFile) -> LoadReport:
+        """Add and update accounts in one transaction; nothing is ever removed.
+
+        A changed price ends the open assignment now and begins another, so that the past stays.
+
+        Raises:
+            AccountsFileInvalid: the file does not go together with what is in store, or would
+                move a customer to another reseller. Nothing was loaded.
+        """
+        async with self._database.write() as connection:
+            if not self._database.is_sqlite:
+                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOAD_LOCK})"))
+            # Customers first, as in a move: so that neither waits for the other in a circle.
+            await connection.execute(select(customers.c.no).order_by("no").with_for_update())
+            change = changes(
+                file,
+                {record.id: record for record in await read_resellers(connection)},
+                {record.id: record for record in await read_customers(connection)},
+            )
+            await write_changes(connection, change, self._clock())
+        return change.report
+
+    async def _read_back(self, order: BillingOrder) -> Assignment:
+        """In a fresh transaction: what counts is what others can read."""
+        async with self._database.read() as connection:
+            assignments = await read_assignments(connection, order.customer)
+            panel = await read_panel(connection, order.customer)
+            customer = await _customer(connection, order.customer)
+        problem = difference(order, customer, assignments, panel)
+        if problem is not None:
+            raise BillingConflict(problem)
+        return next(one for one in assignments if one.transfer == order.key)
+
+
+async def _move(connection: AsyncConnection, order: BillingOrder) -> None:
+    """Move billing, unless this order did so before. Whoever comes second waits for the first."""
+    billed = billing_assignments
+    number = await connection.scalar(
+        select(customers.c.no).where(customers.c.id == order.customer).with_for_update()
+    )
+    done = await connection.scalar(select(billed.c.no).where(billed.c.transfer_key == order.key))
+    if done is not None:
+        return  # the read-back compares
+    # Locked as well, so that it cannot be suspended meanwhile.
+    await connection.execute(
+        select(resellers.c.id).where(resellers.c.id == order.new).with_for_update(read=True)
+    )
+    assignments = await read_assignments(connection, order.customer)
+    problem = conflict(
+        order,
+        await _customer(connection, order.customer),
+        assignments[-1] if assignments else None,
+        await _reseller(connection, order.new),
+    )
+    if problem is not None:
+        raise BillingConflict(problem)
+    await connection.execute(
+        update(billed)
+        .where(billed.c.customer_no == number, billed.c.ends_at.is_(None))
+        .values(ends_at=order.at)
+    )
+    await connection.execute(
+        insert(billed).values(
+            customer_no=number,
+            reseller=order.new,
+            starts_at=order.at,
+            transfer_key=order.key,
+            **order.charges.model_dump(),
+        )
+    )
+    await connection.execute(
+        update(panel_access)
+        .where(panel_access.c.customer_no == number, panel_access.c.until.is_(None))
+        .values(until=order.at)
+    )
+    await connection.execute(
+        insert(panel_access).values(customer_no=number, reseller=order.new, since=order.at)
+    )
+    await connection.execute(
+        update(customers)
+        .where(customers.c.no == number)
+        .values(reseller=order.new, locked_until=order.lock_until)
+    )
+
+
+async def _customer(connection: AsyncConnection, account: str) -> CustomerRecord | None:
+    return next(iter(await read_customers(connection, customers.c.id == account)), None)
+
+
+async def _reseller(connection: AsyncConnection, account: str) -> ResellerRecord | None:
+    return next(iter(await read_resellers(connection, resellers.c.id == account)), None)
+
+
+async def _customer_of(connection: AsyncConnection, domain: str) -> CustomerRecord | None:
+    try:
+        a_label = domains.to_a_label(domain)
+    except DomainInvalid:
+        a_label = domain.strip().lower()
+    owner = select(customer_domains.c.customer_no).where(customer_domains.c.a_label == a_label)
+    return next(iter(await read_customers(connection, customers.c.no.in_(owner))), None)
+
+
+async def _named(connection: AsyncConnection, name: str) -> ResellerRecord | None:
+    folded = fold(name)
+    by_alias = select(reseller_aliases.c.reseller).where(reseller_aliases.c.folded == folded)
+    candidates = or_(
+        resellers.c.id == name.strip(),
+        resellers.c.folded_id == folded,
+        resellers.c.folded_name == folded,
+        resellers.c.id.in_(by_alias),
+    )
+    return find(name, await read_resellers(connection, candidates))

@@ -1,0 +1,235 @@
+"""The built-in desk in our own database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+from sqlalchemy import RowMapping, Select, and_, insert, or_, select, union_all, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from transfer.adapters.desk import (
+    MAX_FOUND,
+    MAX_LISTED,
+    Reply,
+    check_texts,
+    names_of,
+    searchable,
+    ticket_number,
+)
+from transfer.adapters.sql.engine import Database, insert_new
+from transfer.adapters.sql.records import read_people
+from transfer.adapters.sql.schema import customers, resellers, ticket_replies, tickets
+from transfer.adapters.tools import utc_now
+from transfer.errors import TicketNotFound, UnknownAccount
+from transfer.parties import Person
+from transfer.tickets import Channel, Ticket
+
+
+class SqlDesk:
+    """``transfer.adapters.desk.Desk``. ``clock`` dates tickets and replies."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
+        """See ``Tickets.read``."""
+        numbers = [number for number in map(ticket_number, ids) if number is not None]
+        async with self._database.read() as connection:
+            found = await _read(connection, select(tickets).where(tickets.c.no.in_(numbers)))
+        return {ticket.id: ticket for ticket in found}
+
+    async def about(
+        self, domain: str, accounts: Sequence[str], since: datetime
+    ) -> tuple[Ticket, ...]:
+        """See ``Tickets.about``."""
+        named = [tickets.c.search.contains(name, autoescape=True) for name in names_of(domain)]
+        async with self._database.read() as connection:
+            return await _read(
+                connection,
+                select(tickets)
+                .where(
+                    and_(
+                        tickets.c.account.in_(accounts), tickets.c.created_at >= since, or_(*named)
+                    )
+                )
+                .order_by(tickets.c.created_at.desc(), tickets.c.no.desc())
+                .limit(MAX_FOUND),
+            )
+
+    async def reply(self, ticket_id: str, key: str, text: str) -> None:
+        """See ``Tickets.reply``."""
+        async with self._database.write() as connection:
+            ticket = await read_ticket(connection, ticket_id)
+            await add_reply(connection, int(ticket.id), Reply(key=key, at=self._clock(), text=text))
+
+    async def file(
+        self,
+        account: str,
+        by: str,
+        subject: str,
+        body: str,
+        *,
+        channel: Channel = Channel.PANEL,
+        delegated: bool = False,
+    ) -> Ticket:
+        """See ``Desk.file``."""
+        check_texts(by=by, subject=subject, body=body)
+        person = by.strip()
+        async with self._database.write() as connection:
+            if not await _is_account(connection, account):
+                raise UnknownAccount(
+                    f'"{account[:60]}" is no reseller and no customer. Give the id of one.'
+                )
+            known = {one.id: one for one in await read_people(connection, account)}
+            number = await add_ticket(
+                connection,
+                account,
+                known.get(person, Person(id=person)),
+                (subject, body),
+                self._clock(),
+                administrator=person in known,
+                delegated=delegated,
+                channel=channel,
+            )
+            return await read_ticket(connection, str(number))
+
+    async def edit(
+        self, ticket_id: str, *, subject: str | None = None, body: str | None = None
+    ) -> Ticket:
+        """See ``Desk.edit``."""
+        check_texts(subject=subject, body=body)
+        async with self._database.write() as connection:
+            ticket = await read_ticket(connection, ticket_id, lock=True)
+            subject = ticket.subject if subject is None else subject
+            body = ticket.body if body is None else body
+            texts = {"subject": subject, "body": body, "search": searchable(subject, body)}
+            return await self._revise(connection, ticket, texts)
+
+    async def close(self, ticket_id: str) -> Ticket:
+        """See ``Desk.close``."""
+        return await self._set_open(ticket_id, is_open=False)
+
+    async def reopen(self, ticket_id: str) -> Ticket:
+        """See ``Desk.reopen``."""
+        return await self._set_open(ticket_id, is_open=True)
+
+    async def show(self, ticket_id: str) -> Ticket:
+        """See ``Desk.show``."""
+        async with self._database.read() as connection:
+            return await read_ticket(connection, ticket_id)
+
+    async def list_tickets(self, account: str | None = None) -> tuple[Ticket, ...]:
+        """See ``Desk.list_tickets``."""
+        wanted = select(tickets).order_by(tickets.c.no.desc()).limit(MAX_LISTED)
+        if account is not None:
+            wanted = wanted.where(tickets.c.account == account)
+        async with self._database.read() as connection:
+            return await _read(connection, wanted)
+
+    async def replies(self, ticket_id: str) -> tuple[Reply, ...]:
+        """See ``Desk.replies``."""
+        async with self._database.read() as connection:
+            ticket = await read_ticket(connection, ticket_id)
+            rows = await connection.execute(
+                select(ticket_replies)
+                .where(ticket_replies.c.ticket_no == int(ticket.id))
+                .order_by(ticket_replies.c.no)
+            )
+            return tuple(Reply.model_validate(dict(row)) for row in rows.mappings())
+
+    async def _set_open(self, ticket_id: str, *, is_open: bool) -> Ticket:
+        async with self._database.write() as connection:
+            ticket = await read_ticket(connection, ticket_id, lock=True)
+            if ticket.open is is_open:
+                return ticket
+            return await self._revise(connection, ticket, {"open": is_open})
+
+    async def _revise(
+        self, connection: AsyncConnection, ticket: Ticket, values: Mapping[str, object]
+    ) -> Ticket:
+        await revise_ticket(connection, ticket, self._clock(), values)
+        return await read_ticket(connection, ticket.id)
+
+
+# -- what the staff queue uses, too --------------------------------------------------------------
+async def read_ticket(connection: AsyncConnection, ticket_id: str, *, lock: bool = False) -> Ticket:
+    """Read one ticket, or raise ``TicketNotFound``."""
+    number = ticket_number(ticket_id)
+    wanted = select(tickets).where(tickets.c.no == number)
+    found = await _read(connection, wanted.with_for_update() if lock else wanted)
+    if not found:
+        raise TicketNotFound(f'There is no ticket "{ticket_id[:60]}" at the desk. Check its id.')
+    return found[0]
+
+
+async def add_ticket(
+    connection: AsyncConnection,
+    account: str,
+    author: Person,
+    texts: tuple[str, str],
+    at: datetime,
+    *,
+    administrator: bool = False,
+    delegated: bool = False,
+    channel: Channel = Channel.PANEL,
+) -> int:
+    """Insert a ticket with subject and body, and return its number."""
+    row = await connection.execute(
+        insert(tickets)
+        .values(
+            account=account,
+            author=author.id,
+            author_name=author.name,
+            author_email=author.email,
+            administrator=administrator,
+            delegated=delegated,
+            channel=channel,
+            subject=texts[0],
+            body=texts[1],
+            search=searchable(*texts),
+            open=True,
+            created_at=at,
+            updated_at=at,
+            revision=1,
+        )
+        .returning(tickets.c.no)
+    )
+    number: int = row.scalar_one()
+    return number
+
+
+async def add_reply(connection: AsyncConnection, number: int, reply: Reply) -> None:
+    """Insert a reply, unless there is one by its key."""
+    await insert_new(connection, ticket_replies, [{"ticket_no": number, **reply.model_dump()}])
+
+
+async def revise_ticket(
+    connection: AsyncConnection, ticket: Ticket, at: datetime, values: Mapping[str, object]
+) -> None:
+    """Write a new revision. It is never older than the one before: clocks can be set back."""
+    await connection.execute(
+        update(tickets)
+        .where(tickets.c.no == int(ticket.id))
+        .values(revision=ticket.revision + 1, updated_at=max(at, ticket.updated_at), **dict(values))
+    )
+
+
+async def _read(
+    connection: AsyncConnection, wanted: Select[*tuple[object, ...]]
+) -> tuple[Ticket, ...]:
+    return tuple(_ticket(row) for row in (await connection.execute(wanted)).mappings())
+
+
+def _ticket(row: RowMapping) -> Ticket:
+    author = Person(id=row["author"], name=row["author_name"], email=row["author_email"])
+    return Ticket.model_validate({**row, "id": str(row["no"]), "author": author})
+
+
+async def _is_account(connection: AsyncConnection, account: str) -> bool:
+    known = union_all(
+        select(resellers.c.id).where(resellers.c.id == account),
+        select(customers.c.id).where(customers.c.id == account),
+    )
+    return (await connection.execute(known)).first() is not None

@@ -1,0 +1,49 @@
+"""Small things that the database and its fakes share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from transfer.messages import EscalationState, EscalationUpdate, EvidenceRow
+from transfer.tickets import MAX_BODY, MAX_SUBJECT
+
+LEASE = timedelta(minutes=1)
+"""How long a delivery that was taken from the outbox is nobody else's."""
+_AUTHORIZED = "AUTHORIZED"
+_MAX_ERROR = 500
+
+
+def utc_now() -> datetime:
+    """The clock of an adapter that is given none."""
+    return datetime.now(UTC)
+
+
+def one_line(text: str) -> str:
+    """A neighbour's error as one line of at most 500 characters."""
+    return " ".join(text.split())[:_MAX_ERROR]
+
+
+def use_of(evidence: Sequence[EvidenceRow]) -> list[dict[str, str]]:
+    """Which tickets this evidence used up: those that filled a slot."""
+    return [
+        {"ticket_id": row.ticket_id, "key": row.key}
+        for row in evidence
+        if row.code == _AUTHORIZED and row.ticket_id
+    ]
+
+
+def staff_ticket(escalation: EscalationUpdate) -> tuple[str, str]:
+    """Subject and body of an escalation's ticket in the staff's queue."""
+    subject = f"{escalation.transfer_id}: {escalation.why}"
+    return subject[:MAX_SUBJECT], f"{escalation.detail}\n\n{staff_reply(escalation)}"[:MAX_BODY]
+
+
+def staff_reply(escalation: EscalationUpdate) -> str:
+    """How an escalation stands, as a reply on its ticket."""
+    parts = [f"{escalation.state}, level {escalation.level}: {escalation.why}."]
+    if escalation.owner:
+        parts.append(f"Owner: {escalation.owner}.")
+    if escalation.touch_by and escalation.state is EscalationState.OPEN:
+        parts.append(f"First touch by {escalation.touch_by:%Y-%m-%dT%H:%MZ}.")
+    return " ".join(parts)

@@ -1,0 +1,56 @@
+"""Which adapter stands behind which port, by the settings. Built here, used by the entry points."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from transfer.adapters.smtp_mailer import SmtpMailer
+from transfer.adapters.sql.accounts import SqlAccounts
+from transfer.adapters.sql.desk import SqlDesk
+from transfer.adapters.sql.engine import Database
+from transfer.adapters.sql.ledger import SqlLedger
+from transfer.adapters.sql.staff_queue import SqlStaffQueue
+from transfer.errors import InputInvalid
+from transfer.settings import Settings
+
+
+class Neighbours(NamedTuple):
+    """Every neighbour of this service, behind its port."""
+
+    accounts: SqlAccounts
+    tickets: SqlDesk
+    ledger: SqlLedger
+    staff_queue: SqlStaffQueue
+    mailer: SmtpMailer
+
+
+@asynccontextmanager
+async def neighbours(settings: Settings) -> AsyncIterator[Neighbours]:
+    """Open the neighbours, and close their connections in the end.
+
+    Nothing is connected yet: a neighbour that is away shows when it is asked.
+
+    Raises:
+        InputInvalid: a URL of the settings is of no kind we know.
+    """
+    if settings.tickets_url != "database:":
+        raise InputInvalid(
+            "TRANSFER_TICKETS_URL: only the built-in desk is known. Set it to database:"
+        )
+    try:
+        mailer = SmtpMailer(settings.smtp_url.get_secret_value(), settings.mail_from)
+    except ValueError as error:
+        raise InputInvalid(f"TRANSFER_SMTP_URL, TRANSFER_MAIL_FROM: {error}") from None
+    database = Database(settings.database_url.get_secret_value())
+    try:
+        yield Neighbours(
+            accounts=SqlAccounts(database),
+            tickets=SqlDesk(database),
+            ledger=SqlLedger(database),
+            staff_queue=SqlStaffQueue(database),
+            mailer=mailer,
+        )
+    finally:
+        await database.close()

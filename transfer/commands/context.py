@@ -1,0 +1,67 @@
+"""What commands work with: the settings, the database, Temporal, and one transfer's handle."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from temporalio.client import Client, WorkflowHandle
+
+from transfer import domains, logs
+from transfer.adapters.wiring import Neighbours, neighbours
+from transfer.errors import DomainInvalid, Unreachable
+from transfer.opening import transfer_id
+from transfer.settings import load_settings
+from transfer.temporal import connect
+from transfer.views import Outcome
+from workflows.customer_transfer import CustomerTransfer
+
+Handle = WorkflowHandle[CustomerTransfer, Outcome]
+
+
+def now() -> datetime:
+    """The present instant, in UTC."""
+    return datetime.now(UTC)
+
+
+@asynccontextmanager
+async def database() -> AsyncIterator[Neighbours]:
+    """The neighbours that are in our own database.
+
+    Raises:
+        Unreachable: the database is away, or its schema is not current.
+    """
+    async with neighbours(load_settings()) as opened:
+        yield opened
+
+
+async def temporal() -> Client:
+    """A client of Temporal.
+
+    Raises:
+        Unreachable: nobody answers.
+    """
+    return await connect(logs.runtime())
+
+
+async def handle(client: Client, domain: str) -> Handle:
+    """The transfer of the customer who has ``domain``, whichever of its domains that is."""
+    return client.get_workflow_handle_for(CustomerTransfer.run, await workflow_id(domain))
+
+
+async def workflow_id(domain: str) -> str:
+    """The workflow id of a domain's customer; of the domain itself where no customer has it."""
+    try:
+        async with database() as opened:
+            facts = await opened.accounts.facts(domain, "")
+        if facts.customer is not None:
+            return transfer_id(facts.customer.domains[0])
+    except Unreachable:
+        pass  # Temporal alone can answer for a primary domain
+    try:
+        return transfer_id(domains.to_a_label(domain))
+    except DomainInvalid:
+        return transfer_id(domain.strip().lower()[:200])
+
+

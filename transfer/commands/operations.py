@@ -1,0 +1,133 @@
+"""Setting up and looking after: ``setup`` and ``doctor``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import timedelta
+from enum import StrEnum
+
+from temporalio.service import RPCError
+
+from transfer.adapters.smtp_mailer import SmtpMailer
+from transfer.adapters.sql.setup import SchemaState, check, upgrade
+from transfer.commands.console import document, run, say, table
+from transfer.commands.context import temporal
+from transfer.commands.transfers import AsJson
+from transfer.errors import TransferError, Unreachable
+from transfer.settings import Settings, load_settings
+from transfer.temporal import (
+    RPC_TIMEOUT,
+    TASK_QUEUE,
+    missing_search_attributes,
+    register_search_attributes,
+    task_queue_pollers,
+)
+from transfer.values import Value
+
+PATIENCE = timedelta(seconds=15)
+"""How long one check may take."""
+
+
+class Health(StrEnum):
+    """What a check found."""
+
+    OK = "ok"
+    WRONG = "wrong"
+
+
+class Check(Value):
+    """One thing that was looked at: what was found, and how to mend it."""
+
+    what: str
+    health: Health
+    found: str
+
+
+def setup() -> None:
+    """Bring the database's schema up to date, and register the search attributes."""
+    run(_setup())
+
+
+async def _setup() -> None:
+    settings = load_settings()
+    await upgrade(settings.database_url.get_secret_value())
+    say("The database's schema is current.")
+    client = await temporal()
+    added = await register_search_attributes(client)
+    say(f"Registered in Temporal: {', '.join(added)}." if added else "Temporal knows all names.")
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Connect to everything, and say what is wrong and how to mend it."""
+    checks = run(diagnose(load_settings()))
+    if as_json:
+        document(checks)
+    else:
+        table("", ("What", "", "Found"), ((c.what, c.health.value, c.found) for c in checks))
+    wrong = [check for check in checks if check.health is Health.WRONG]
+    if any(check.what in ("Temporal", "database") for check in wrong):
+        raise Unreachable(f"{len(wrong)} of {len(checks)} checks failed; see above.")
+    if wrong:
+        raise TransferError(f"{len(wrong)} of {len(checks)} checks failed; see above.")
+
+
+async def diagnose(settings: Settings) -> list[Check]:
+    """Look at every neighbour, one after the other; a neighbour that hangs is a finding, too."""
+    return [
+        await _looked("Temporal", _temporal_answers()),
+        await _looked("search attributes", _attributes_are_registered()),
+        await _looked("workers", _workers_poll()),
+        await _looked("database", _schema_is_current(settings)),
+        await _looked("mail server", _mail_server_answers(settings)),
+        await _looked("policy", _policy_is_readable(settings)),
+    ]
+
+
+async def _looked(what: str, looking: Awaitable[str]) -> Check:
+    try:
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            return Check(what=what, health=Health.OK, found=await looking)
+    except TimeoutError:
+        return Check(what=what, health=Health.WRONG, found="It hangs. Look at its logs.")
+    except RPCError as error:
+        return Check(what=what, health=Health.WRONG, found=f"Temporal said: {error.message}")
+    except TransferError as error:
+        return Check(what=what, health=Health.WRONG, found=str(error))
+
+
+async def _temporal_answers() -> str:
+    client = await temporal()
+    await client.service_client.check_health(timeout=RPC_TIMEOUT)
+    return f"{client.service_client.config.target_host}, namespace {client.namespace}"
+
+
+async def _attributes_are_registered() -> str:
+    if missing := await missing_search_attributes(await temporal()):
+        raise TransferError(f"Missing: {', '.join(missing)}. Run: python starter.py setup")
+    return "all registered"
+
+
+async def _workers_poll() -> str:
+    client = await temporal()
+    pollers = await task_queue_pollers(client)
+    if not pollers:
+        raise TransferError(f"Nobody polls {TASK_QUEUE}. Start: python worker.py")
+    return f"{pollers} on {TASK_QUEUE}"
+
+
+async def _schema_is_current(settings: Settings) -> str:
+    state = await check(settings.database_url.get_secret_value())
+    if state is not SchemaState.CURRENT:
+        raise TransferError(f"The schema is {state.value}. Run: python starter.py setup")
+    return "reachable, schema current"
+
+
+async def _mail_server_answers(settings: Settings) -> str:
+    await SmtpMailer(settings.smtp_url.get_secret_value(), settings.mail_from).check()
+    return "answers"
+
+
+async def _policy_is_readable(settings: Settings) -> str:
+    settings.policy()
+    return str(settings.policy_file or "defaults")

@@ -1,0 +1,418 @@
+"""Transfers: start one, see it, ring its doorbell."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import to_jsonable_python
+from rich.markup import escape
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from transfer import opening, views
+from transfer.case import TERMINAL, Case, Finding, State
+from transfer.commands import console
+from transfer.commands.console import Refused, document, out, run, say, table
+from transfer.commands.context import Handle, database, handle, now, temporal
+from transfer.errors import InputInvalid, NotFound
+from transfer.messages import Delivery, Doorbell, Submission, SubmissionAnswer, TransferRequest
+from transfer.settings import load_settings
+from transfer.temporal import (
+    CUSTOMER_DOMAIN,
+    ESCALATED,
+    NEW_RESELLER,
+    NEXT_DEADLINE,
+    OLD_RESELLER,
+    RPC_TIMEOUT,
+    TASK_QUEUE,
+    TRANSFER_STATE,
+    WAITING_ON,
+    search_attributes,
+)
+from transfer.tickets import Intent
+from transfer.views import EvidenceView, Status
+from workflows.customer_transfer import CustomerTransfer, Start
+
+MAX_LISTED = 500
+WATCH_EVERY_SECONDS = 0.5
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Domain = Annotated[str, typer.Argument(help="Any domain of the customer.", metavar="DOMAIN")]
+
+
+def start(
+    domain: Domain,
+    to: Annotated[str, typer.Option("--to", help="The new reseller: id, name or alias.")],
+    from_: Annotated[
+        str | None, typer.Option("--from", help="Checked against the reseller of record.")
+    ] = None,
+    by: Annotated[str, typer.Option("--by", help="Who asks for it.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check only; start nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start the transfer of a customer; again, it shows the open one."""
+    run(_start(domain, to, from_, by or getpass.getuser(), dry_run=dry_run, as_json=as_json))
+
+
+async def _start(
+    domain: str, to: str, from_: str | None, by: str, *, dry_run: bool, as_json: bool
+) -> None:
+    request = TransferRequest(
+        domain=domain,
+        new_reseller=to,
+        old_reseller=from_,
+        requested_by=by,
+        policy=load_settings().policy(),
+    )
+    async with database() as opened:
+        facts = await opened.accounts.facts(domain, to)
+    findings = opening.preflight(request, facts, now())
+    errors = [finding for finding in findings if not finding.warning]
+    if errors or facts.customer is None or facts.new is None:
+        _show_findings("Not started", findings, as_json=as_json, outcome="refused")
+        raise Refused(", ".join(finding.code for finding in errors))
+    workflow_id = opening.transfer_id(facts.customer.domains[0])
+    if dry_run:
+        _show_findings(
+            f"Nothing stands against {workflow_id}", findings, as_json=as_json, outcome="possible"
+        )
+        return
+    expected = opening.opened(
+        Case.received(request, workflow_id, workflow_id, now()), facts, now()
+    )
+    client = await temporal()
+    begin = Start(**request.model_dump())
+    try:
+        started = await client.start_workflow(
+            CustomerTransfer.run,
+            begin,
+            id=workflow_id,
+            task_queue=TASK_QUEUE,
+            search_attributes=search_attributes(views.attributes(expected)),
+            static_summary=f"{expected.shown_domain}: {expected.old} to {expected.new}",
+            static_details=f"Asked for by {by}. Charges: {expected.charges}.",
+            rpc_timeout=RPC_TIMEOUT,
+        )
+    except WorkflowAlreadyStartedError:
+        await _already_open(client, workflow_id, facts.new.id, as_json=as_json)
+        return
+    if as_json:
+        document(
+            {
+                "outcome": "started",
+                "transfer_id": workflow_id,
+                "run_id": started.result_run_id,
+                "findings": [finding.model_dump() for finding in findings],
+            }
+        )
+        return
+    say(f"Started {workflow_id}: {expected.old} to {expected.new}.")
+    for finding in findings:
+        say(f"Note {finding.code}: {finding.fix}")
+    say(f"Follow it with: python starter.py watch {facts.customer.domains[0]}")
+
+
+async def _already_open(
+    client: Client, workflow_id: str, new_reseller: str, *, as_json: bool
+) -> None:
+    """The same request again is done already; another one is refused."""
+    description = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
+    to = description.typed_search_attributes.get(NEW_RESELLER)
+    state = description.typed_search_attributes.get(TRANSFER_STATE)
+    if to != new_reseller:
+        fix = f"{workflow_id} to {to} is open ({state}). Cancel it first, or wait for its end."
+        finding = Finding(code=f"TRANSFER_ALREADY_OPEN({workflow_id})", fix=fix)
+        _show_findings("Not started", (finding,), as_json=as_json, outcome="refused")
+        raise Refused(finding.code)
+    if as_json:
+        document({"outcome": "open", "transfer_id": workflow_id, "state": state})
+    else:
+        say(f"{workflow_id} to {to} is open already ({state}). Nothing was started.")
+
+
+def list_(
+    state: Annotated[State | None, typer.Option("--state", help="Only in this state.")] = None,
+    waiting_on: Annotated[
+        str | None, typer.Option("--waiting-on", help="release, authorize, accept or staff.")
+    ] = None,
+    escalated: Annotated[bool, typer.Option("--escalated", help="Only escalated ones.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List transfers, the newest first."""
+    if waiting_on not in (None, "release", "authorize", "accept", "staff"):
+        raise InputInvalid("--waiting-on takes release, authorize, accept or staff.")
+    query = 'WorkflowType="CustomerTransfer"'
+    if state:
+        query += f' AND {TRANSFER_STATE.name}="{state.value}"'
+    if waiting_on:
+        query += f' AND {WAITING_ON.name}="{waiting_on}"'
+    if escalated:
+        query += f" AND {ESCALATED.name}=true"
+    run(_list(query, as_json=as_json))
+
+
+async def _list(query: str, *, as_json: bool) -> None:
+    client = await temporal()
+    found = [
+        _row(execution)
+        async for execution in client.list_workflows(
+            query, limit=MAX_LISTED, rpc_timeout=RPC_TIMEOUT
+        )
+    ]
+    if as_json:
+        document(found)
+        return
+    if not found:
+        say("No transfer fits.")
+        return
+    table(
+        "",
+        ("Transfer", "State", "From", "To", "Waiting on", "Escalated", "Next deadline"),
+        (
+            (
+                row["transfer_id"],
+                row["state"],
+                row["old_reseller"],
+                row["new_reseller"],
+                ", ".join(row["waiting_on"]),
+                "yes" if row["escalated"] else "",
+                shown(row["next_deadline"]),
+            )
+            for row in found
+        ),
+    )
+    if len(found) == MAX_LISTED:
+        say(f"The first {MAX_LISTED}; narrow it down with --state, --waiting-on or --escalated.")
+
+
+def _row(execution: WorkflowExecution) -> dict[str, Any]:
+    attributes = execution.typed_search_attributes
+    status = execution.status or WorkflowExecutionStatus.RUNNING
+    return {
+        "transfer_id": execution.id,
+        "state": attributes.get(TRANSFER_STATE) or State.VALIDATING.value,
+        "execution": status.name,
+        "customer_domain": attributes.get(CUSTOMER_DOMAIN),
+        "old_reseller": attributes.get(OLD_RESELLER),
+        "new_reseller": attributes.get(NEW_RESELLER),
+        "waiting_on": list(attributes.get(WAITING_ON) or ()),
+        "escalated": bool(attributes.get(ESCALATED)),
+        "next_deadline": attributes.get(NEXT_DEADLINE),
+        "started_at": execution.start_time,
+    }
+
+
+def show(domain: Domain, as_json: AsJson = False) -> None:
+    """Show where a transfer is, who is waited for, and what happens next."""
+    run(_show(domain, as_json=as_json))
+
+
+async def _show(domain: str, *, as_json: bool) -> None:
+    status = await status_of(await handle(await temporal(), domain))
+    async with database() as opened:
+        deliveries = await opened.ledger.deliveries(status.key)
+    if as_json:
+        document(status)
+        return
+    print_status(status)
+    _print_delivery_trouble(deliveries)
+
+
+def watch(
+    domain: Domain,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", help="Seconds after which to stop watching.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a transfer live until it is over."""
+    run(_watch(domain, timeout, as_json=as_json))
+
+
+async def _watch(domain: str, timeout: float | None, *, as_json: bool) -> None:
+    transfer = await handle(await temporal(), domain)
+    seen = 0
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                happened = await evidence_of(transfer)
+                if not as_json:
+                    seen = _print_news(happened, seen)
+                status = await status_of(transfer)
+                if status.state in TERMINAL:
+                    break
+                await asyncio.sleep(WATCH_EVERY_SECONDS)
+    except TimeoutError:
+        status = await status_of(transfer)
+    if as_json:
+        document(status)
+    else:
+        say(status.summary)
+
+
+def _print_news(happened: EvidenceView, seen: int) -> int:
+    for event in happened.events:
+        if event.seq > seen:
+            what = " ".join(part for part in (event.slot, event.detail) if part)
+            ticket = f" (ticket {event.ticket_id})" if event.ticket_id else ""
+            out.print(
+                f"[dim]{event.at:%Y-%m-%d %H:%M:%S}[/dim] [bold]{event.code}[/bold] "
+                f"{escape(what)} [dim]by {escape(event.who)}{escape(ticket)}[/dim]",
+                soft_wrap=True,
+            )
+    return happened.count
+
+
+def ticket(
+    domain: Domain,
+    what: Annotated[Intent, typer.Argument(help="What the ticket is said to be.")],
+    ticket_id: Annotated[str, typer.Argument(metavar="TICKET_ID")],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell a transfer that a ticket was filed."""
+    run(_ticket(domain, what, ticket_id, wait=wait, as_json=as_json))
+
+
+async def _ticket(
+    domain: str, what: Intent, ticket_id: str, *, wait: bool, as_json: bool
+) -> None:
+    doorbell = console.checked(Doorbell, ticket_id=ticket_id)
+    transfer = await handle(await temporal(), domain)
+    if not wait:
+        await transfer.signal(what.value, doorbell, rpc_timeout=RPC_TIMEOUT)
+        if as_json:
+            document({"outcome": "signalled", "transfer_id": transfer.id})
+        else:
+            say(f"Told {transfer.id} of ticket {ticket_id}.")
+        return
+    submission = Submission(what=what, ticket_id=doorbell.ticket_id)
+    answer = await transfer.execute_update(
+        "submit", submission, result_type=SubmissionAnswer, rpc_timeout=RPC_TIMEOUT
+    )
+    if as_json:
+        document(answer)
+    elif answer.accepted:
+        say(f"Accepted: {answer.slot or ''} is {answer.state}.")
+    if not answer.accepted:
+        if not as_json:
+            say(f"{answer.code}: {answer.fix}")
+        raise Refused(answer.code or "")
+
+
+def evidence(
+    domain: Domain,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Write the JSON document to this file.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Everything that happened in a transfer, from the database: who, when, code, ticket."""
+    run(_evidence(domain, out_file, as_json=as_json))
+
+
+async def _evidence(domain: str, out_file: Path | None, *, as_json: bool) -> None:
+    status = await status_of(await handle(await temporal(), domain))
+    async with database() as opened:
+        rows = await opened.ledger.evidence(status.key)
+    if out_file is not None:
+        text = json.dumps(to_jsonable_python(rows), ensure_ascii=False, indent=2)
+        try:
+            out_file.write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputInvalid(f"{out_file}: {error.strerror}. Name another file.") from error
+        say(f"Wrote {len(rows)} events to {out_file}.")
+    elif as_json:
+        document(rows)
+    else:
+        table(
+            f"Evidence of {status.key}",
+            ("#", "At (UTC)", "Code", "Slot", "Who", "Ticket", "Detail"),
+            (
+                (r.seq, shown(r.at), r.code, r.slot or "", r.who, r.ticket_id, r.detail)
+                for r in rows
+            ),
+        )
+
+
+# -- shared by other commands ------------------------------------------------------------------
+async def status_of(transfer: Handle) -> Status:
+    """The status query's answer.
+
+    Raises:
+        RPCError: there is no such transfer, or no worker answers.
+    """
+    return await transfer.query(CustomerTransfer.status, rpc_timeout=RPC_TIMEOUT)
+
+
+async def evidence_of(transfer: Handle) -> EvidenceView:
+    """The evidence query's answer."""
+    return await transfer.query(CustomerTransfer.evidence, rpc_timeout=RPC_TIMEOUT)
+
+
+def shown(instant: datetime | None) -> str:
+    """An instant as people read it."""
+    return f"{instant:%Y-%m-%d %H:%M:%S}" if instant else ""
+
+
+def print_status(status: Status) -> None:
+    """The status for people."""
+    say(status.summary)
+    if status.next_deadline:
+        say(f"Next: {status.next_deadline.what}, at {shown(status.next_deadline.at)} UTC.")
+    if status.slots:
+        table(
+            "",
+            ("Slot", "State", "Ticket", "By", "Deadline (UTC)", "Rejected"),
+            (
+                (
+                    slot.value,
+                    view.state.value,
+                    view.ticket_id,
+                    view.by,
+                    shown(view.deadline),
+                    ", ".join(f"{r.ticket_id} {r.code}" for r in view.rejected),
+                )
+                for slot, view in status.slots.items()
+            ),
+        )
+    for doubt in status.ambiguous:
+        say(f"Ticket {doubt.ticket_id} ({doubt.slot.value}) is unclear; staff admit or reject it.")
+    for finding in status.findings:
+        say(finding)
+
+
+def _print_delivery_trouble(deliveries: tuple[Delivery, ...]) -> None:
+    troubled = [d for d in deliveries if d.last_error and d.sent_at is None]
+    if troubled:
+        table(
+            "Notices that have not arrived",
+            ("Event", "To", "State", "Attempts", "Error"),
+            (
+                (
+                    d.event,
+                    d.mail.to if d.mail else f"ticket {d.ticket_id}",
+                    d.state.value,
+                    d.attempts,
+                    d.last_error,
+                )
+                for d in troubled
+            ),
+        )
+
+
+def _show_findings(
+    title: str, findings: tuple[Finding, ...], *, as_json: bool, outcome: str
+) -> None:
+    if as_json:
+        document({"outcome": outcome, "findings": [finding.model_dump() for finding in findings]})
+    elif findings:
+        table(title, ("Code", "What to do"), ((f.code, f.fix) for f in findings))
+    else:
+        say(f"{title}.")

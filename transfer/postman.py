@@ -1,0 +1,154 @@
+"""The postman: takes notices from the outbox to their readers, and tries again until they arrive.
+
+It runs beside the worker and apart from every transfer, so that a mail server that is away delays
+mails and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from transfer.errors import MailRefused, TicketNotFound, TransferError, Unreachable
+from transfer.messages import Delivery, Mail
+from transfer.ports import Ledger, Mailer, Tickets
+
+FIRST_RETRY = timedelta(seconds=10)
+LONGEST_RETRY = timedelta(minutes=15)
+GIVE_UP_AFTER = timedelta(days=3)
+AT_ONCE = 20
+"""Deliveries under way at the same time: few enough for a mail server's limit of connections."""
+SLOW = timedelta(seconds=5)
+"""A failure that took this long is a server that hangs, not one that says no."""
+LONGEST_DELIVERY = timedelta(seconds=45)
+"""Shorter than the minute for which the ledger leases a delivery, lest another postman sends it."""
+
+log = structlog.get_logger(__name__)
+
+
+class Postman:
+    """Delivers what is due: mails to the mail server, replies to the ticket system.
+
+    One delivery's failure is its own. Only when the mail server leaves us waiting, other mails are
+    put off for a moment without being tried: ticket replies must not queue behind its timeouts.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        mailer: Mailer,
+        tickets: Tickets,
+        *,
+        clock: Callable[[], datetime],
+        poll_every: timedelta,
+    ) -> None:
+        self._ledger = ledger
+        self._mailer = mailer
+        self._tickets = tickets
+        self._clock = clock
+        self._poll_every = poll_every
+        self._woken = asyncio.Event()
+        self._no_mail_before: datetime | None = None
+
+    def wake(self) -> None:
+        """Look into the outbox now: something was put there."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Deliver what is due, whenever woken and every ``poll_every``, until cancelled."""
+        while True:
+            self._woken.clear()
+            if await self._round() == 0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._poll_every.total_seconds()):
+                        await self._woken.wait()
+
+    async def deliver_due(self) -> int:
+        """Try everything that is due, at most ``AT_ONCE``, and return how many that were.
+
+        Raises:
+            Unreachable: the ledger is away; nothing was tried.
+        """
+        due = await self._ledger.due(self._clock(), AT_ONCE)
+        await asyncio.gather(*(self._deliver(delivery) for delivery in due))
+        return len(due)
+
+    async def _round(self) -> int:
+        try:
+            return await self.deliver_due()
+        except Unreachable as error:
+            log.warning("outbox_not_read", error=str(error))
+        except Exception:  # whatever it is, the postman must not die of it
+            log.exception("outbox_not_read")
+        return 0
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        keys = {
+            "delivery": delivery.id,
+            "key": delivery.key,
+            "notice": delivery.event,
+            "reader": delivery.reader,
+            "channel": "mail" if delivery.mail else "ticket",
+        }
+        error = await self._try(delivery)
+        now = self._clock()
+        try:
+            if error is None:
+                await self._ledger.delivered(delivery.id, now)
+                log.info("notice_delivered", **keys)
+                return
+            retry_at = _retry_at(delivery, error, now)
+            text = f"{type(error).__name__}: {error}"
+            await self._ledger.failed(delivery.id, text, retry_at)
+        except Unreachable as away:
+            # The lease runs out, and the same mail goes again, under the same Message-ID.
+            log.warning("notice_not_recorded", error=str(away), **keys)
+            return
+        except Exception:  # one delivery must not stop the others
+            log.exception("notice_not_recorded", **keys)
+            return
+        unforeseen = None if isinstance(error, TransferError) else error
+        if retry_at is None:
+            log.error("notice_given_up", error=text, exc_info=unforeseen, **keys)
+        else:
+            again = retry_at.isoformat()
+            log.warning("notice_delayed", error=text, retry_at=again, exc_info=unforeseen, **keys)
+
+    async def _try(self, delivery: Delivery) -> Exception | None:
+        """Send one notice; return what went wrong."""
+        try:
+            async with asyncio.timeout(LONGEST_DELIVERY.total_seconds()):
+                if delivery.mail is not None:
+                    await self._send(delivery.mail)
+                elif delivery.ticket_id is not None:
+                    await self._tickets.reply(delivery.ticket_id, delivery.id, delivery.reply)
+        except TimeoutError:
+            return Unreachable(f"No answer within {LONGEST_DELIVERY.total_seconds():g} s.")
+        except Exception as error:  # noqa: BLE001 - it is told to the ledger, and logged there
+            return error
+        return None
+
+    async def _send(self, mail: Mail) -> None:
+        began = self._clock()
+        if self._no_mail_before is not None and began < self._no_mail_before:
+            raise Unreachable("The mail server left us waiting a moment ago.")
+        try:
+            await self._mailer.send(mail)
+        except Unreachable:
+            if self._clock() - began >= SLOW:
+                self._no_mail_before = self._clock() + FIRST_RETRY
+            raise
+        self._no_mail_before = None
+
+
+def _retry_at(delivery: Delivery, error: Exception, now: datetime) -> datetime | None:
+    """When to try again; never for what cannot succeed, or has not for days."""
+    if isinstance(error, MailRefused | TicketNotFound):
+        return None
+    doubled = FIRST_RETRY * 2 ** min(delivery.attempts, 10)
+    retry_at = now + min(doubled, LONGEST_RETRY)
+    return retry_at if retry_at < delivery.created_at + GIVE_UP_AFTER else None

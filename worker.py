@@ -1,0 +1,88 @@
+"""The worker: settings, then adapters, then activities, then work until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from datetime import timedelta
+from functools import partial
+
+import structlog
+from temporalio.worker import Worker
+
+from activities.accounts import AccountActivities
+from activities.notices import NoticeActivities
+from activities.staff import StaffActivities
+from activities.tickets import TicketActivities
+from transfer import logs, notices
+from transfer.adapters.wiring import neighbours
+from transfer.commands.console import leave
+from transfer.adapters.tools import utc_now
+from transfer.postman import Postman
+from transfer.settings import Settings, load_settings
+from transfer.temporal import TASK_QUEUE, connect_patiently
+from workflows.customer_transfer import CustomerTransfer
+
+GRACE = timedelta(seconds=20)
+"""How long running activities may finish after a signal to stop."""
+
+POLL = timedelta(seconds=15)
+"""How often the postman looks for notices that are due again; new ones wake it at once."""
+
+log = structlog.get_logger("worker")
+
+
+async def main(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT. Temporal and the database may be away at first."""
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with neighbours(settings) as near:
+        postman = Postman(near.ledger, near.mailer, near.tickets, clock=utc_now, poll_every=POLL)
+        notice = NoticeActivities(
+            near.accounts,
+            near.ledger,
+            compose=partial(
+                notices.deliveries, staff=settings.staff_notify, mail_domain=settings.mail_domain
+            ),
+            wake_postman=postman.wake,
+        )
+        account = AccountActivities(near.accounts, notice)
+        ticket = TicketActivities(near.tickets, near.accounts, near.ledger)
+        staff = StaffActivities(near.staff_queue)
+        client = await connect_patiently(logs.runtime(), stop)
+        if client is None:
+            return
+        async with (
+            asyncio.TaskGroup() as tasks,
+            Worker(
+                client,
+                task_queue=TASK_QUEUE,
+                workflows=[CustomerTransfer],
+                activities=[
+                    ticket.survey,
+                    ticket.read_tickets,
+                    notice.publish,
+                    account.move_billing,
+                    staff.escalate,
+                ],
+                max_cached_workflows=settings.max_cached_workflows,
+                graceful_shutdown_timeout=GRACE,
+            ),
+        ):
+            delivering = tasks.create_task(postman.run())
+            log.info("worker_started", task_queue=TASK_QUEUE, namespace=client.namespace)
+            await stop.wait()
+            delivering.cancel()
+    log.info("worker_stopped")
+
+
+def run() -> None:
+    """Read the settings, set up the logs, and work."""
+    settings = load_settings()
+    logs.configure(level=settings.log_level, style=settings.log_format)
+    asyncio.run(main(settings))
+
+
+if __name__ == "__main__":
+    leave(run)
