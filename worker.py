@@ -15,9 +15,9 @@ from activities.notices import NoticeActivities
 from activities.staff import StaffActivities
 from activities.tickets import TicketActivities
 from transfer import logs, notices
+from transfer.adapters.tools import utc_now
 from transfer.adapters.wiring import neighbours
 from transfer.commands.console import leave
-from transfer.adapters.tools import utc_now
 from transfer.postman import Postman
 from transfer.settings import Settings, load_settings
 from transfer.temporal import TASK_QUEUE, connect_patiently

@@ -107,7 +107,8 @@ def _remind(case: Case, clock: Clock, now: datetime) -> Case:
         return case
     record = case.slot(clock.slot)
     due = tuple(instant for instant in record.reminders if instant > now)
-    case = case.with_slot(record.model_copy(update={"reminders": due}))
+    update = {"reminders": due, "reminded": record.reminded + 1}
+    case = case.with_slot(record.model_copy(update=update))
     return case.noting(
         "REMINDED", "clock", now, detail=str(case.account(clock.slot.party)), slot=clock.slot
     )

@@ -8,6 +8,7 @@ front of every handler, and first in the list of interceptors.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 import temporalio.client
@@ -36,16 +37,19 @@ class Guard(temporalio.client.Interceptor, temporalio.worker.Interceptor):
 
 class _Inbound(temporalio.worker.WorkflowInboundInterceptor):
     async def handle_signal(self, input: temporalio.worker.HandleSignalInput) -> None:
-        handler = workflow.get_signal_handler(input.signal)
-        if handler is None:
-            handler = workflow.get_dynamic_signal_handler()
-        else:
-            try:
-                inspect.signature(handler).bind(*input.args)
-            except TypeError as error:
-                instance = workflow.instance()
-                if isinstance(instance, IgnoresSignals):
-                    instance.ignore(input.signal, str(error))
-                    return
+        named: Callable[..., object] | None = workflow.get_signal_handler(input.signal)  # pyright: ignore[reportUnknownVariableType] - the SDK's Callable is bare
+        if named is not None and (why := _misfit(named, input.args)):
+            instance = workflow.instance()
+            if isinstance(instance, IgnoresSignals):
+                instance.ignore(input.signal, why)
+                return
         input.headers = {}  # a garbled tracing header fails the task before any handler runs
         await super().handle_signal(input)
+
+
+def _misfit(handler: Callable[..., object], args: Sequence[object]) -> str:
+    try:
+        inspect.signature(handler).bind(*args)
+    except TypeError as error:
+        return str(error)
+    return ""

@@ -12,16 +12,17 @@ MAX_BELLS = 1000
 BATCH = 50
 """Tickets read at a time."""
 _LOOK_AGAIN_AFTER = (timedelta(seconds=2), timedelta(seconds=8), timedelta(seconds=50))
-"""A hook can be faster than the ticket system's own commit: "not there" is asked again for a minute."""
+"""A hook can be faster than the ticket system's commit: "not there" is asked again for a minute."""
 
 
 class Bell(Value):
-    """One doorbell: what it says the ticket is, and when to look (again)."""
+    """One doorbell: what it says the ticket is, when to look (again), and if a caller waits for it."""
 
     what: Intent
     ticket_id: str
     due_at: Instant
     looked: int = 0
+    awaited: bool = False
 
 
 class Inbox:
@@ -37,7 +38,7 @@ class Inbox:
     @property
     def is_full(self) -> bool:
         """Whether one more ticket would not be kept."""
-        return len(self._bells) >= MAX_BELLS
+        return len(self._bells) >= MAX_BELLS and self._dispensable() is None
 
     @property
     def bells(self) -> tuple[Bell, ...]:
@@ -53,25 +54,37 @@ class Inbox:
         """Whether a doorbell is to be answered now."""
         return self.next_at is not None and self.next_at <= now
 
-    def put(self, what: Intent, ticket_id: str, now: datetime) -> bool:
+    def holds_up(self, commit_due_at: datetime, now: datetime) -> bool:
+        """Whether a commit waits: one of these tickets may be a withdrawal that is a little late."""
+        return bool(self._bells) and now < commit_due_at + HOLDS_UP_FOR
+
+    def put(self, what: Intent, ticket_id: str, now: datetime, *, awaited: bool = False) -> bool:
         """Take a doorbell in. False when the inbox is full; then it is only remembered that it was."""
         bell = self._bells.get(ticket_id)
-        if bell is None and self.is_full:
+        if bell is None and len(self._bells) >= MAX_BELLS:
             self.overflowed = True
-            return False
+            gone = self._dispensable()
+            if gone is None:
+                return False
+            del self._bells[gone]
         # A second ring for a ticket that waits to be looked at again means: look now.
-        looked = bell.looked if bell else 0
-        self._bells[ticket_id] = Bell(what=what, ticket_id=ticket_id, due_at=now, looked=looked)
+        self._bells[ticket_id] = Bell(
+            what=what,
+            ticket_id=ticket_id,
+            due_at=now,
+            looked=bell.looked if bell else 0,
+            awaited=awaited or (bell is not None and bell.awaited),
+        )
         return True
 
-    def take(self, now: datetime, *, first: frozenset[str] = frozenset()) -> list[Bell]:
-        """Take out at most one batch that is due; those in ``first`` go first."""
-        due = [bell for bell in self._bells.values() if bell.due_at <= now]
-        due.sort(key=lambda bell: bell.ticket_id not in first)
-        batch = due[:BATCH]
-        for bell in batch:
-            del self._bells[bell.ticket_id]
-        return batch
+    def take(self, now: datetime) -> list[Bell]:
+        """Take out at most one batch that is due; those that a caller waits for go first."""
+        return self._take_out([bell for bell in self._bells.values() if bell.due_at <= now])
+
+    def take_any(self) -> list[Bell]:
+        """Take out at most one batch, due or not: the transfer is over, and each gets its answer."""
+        self.overflowed = False
+        return self._take_out(list(self._bells.values()))
 
     def look_again(self, bell: Bell, now: datetime) -> bool:
         """Put a doorbell back whose ticket is not there yet. False when that was the last time."""
@@ -82,9 +95,13 @@ class Inbox:
         self._bells[bell.ticket_id] = again
         return True
 
-    def take_all(self) -> tuple[Bell, ...]:
-        """Take everything out: the transfer is over, and each gets its answer."""
-        bells = self.bells
-        self._bells.clear()
-        self.overflowed = False
-        return bells
+    def _take_out(self, bells: list[Bell]) -> list[Bell]:
+        batch = sorted(bells, key=lambda bell: not bell.awaited)[:BATCH]
+        for bell in batch:
+            del self._bells[bell.ticket_id]
+        return batch
+
+    def _dispensable(self) -> str | None:
+        """A ticket that was not there when it was looked for, if there is one: a survey finds it."""
+        bells = self._bells.values()
+        return next((b.ticket_id for b in bells if b.looked and not b.awaited), None)

@@ -60,14 +60,9 @@ def extend_deadline(case: Case, action: ExtendDeadline, now: datetime) -> Case:
         case = case.having(expires_at=action.until)
     else:
         record = case.slot(Slot(action.which.value))
-        before = tuple(
-            instant
-            for instant in (
-                case.policy.before(action.until, d) for d in case.policy.reminders_before_deadline
-            )
-            if instant > now
-        )
-        reminders = tuple(sorted({*record.reminders, *before}))[: case.policy.max_reminders]
+        planned = case.policy.reminders(record.requested_at or now, action.until)
+        left = max(case.policy.max_reminders - record.reminded, 0)
+        reminders = tuple(instant for instant in planned if instant > now)[:left]
         case = case.with_slot(
             record.model_copy(update={"deadline": action.until, "reminders": reminders})
         )
@@ -105,6 +100,7 @@ def resume(case: Case, action: Resume, now: datetime) -> Case:
     def moved_slot(record: Authorization) -> Authorization:
         update = {
             "deadline": record.deadline + held,
+            "requested_at": moved(record.requested_at),
             "reminders": tuple(instant + held for instant in record.reminders),
         }
         return record.model_copy(update=update)
@@ -176,14 +172,8 @@ def reject_ticket(case: Case, action: RejectTicket, now: datetime) -> Case:
     """
     doubt = _doubt(case, action.ticket_id)
     doubts = tuple(d for d in case.doubts if d.ticket.id != action.ticket_id)
-    record = case.slot(doubt.slot)
     case = rejected_by(
-        case.having(doubts=doubts),
-        record,
-        doubt.ticket.id,
-        doubt.ticket.revision,
-        "TEXT_AMBIGUOUS",
-        now,
+        case.having(doubts=doubts), doubt.slot, doubt.ticket, "TEXT_AMBIGUOUS", now, decided=True
     )
     detail = f"TEXT_AMBIGUOUS. {action.reason}"
     return case.noting(
@@ -220,7 +210,9 @@ def release_on_behalf(case: Case, action: ReleaseOnBehalf, now: datetime) -> Cas
             "by_email": "",
             "ticket_id": None,
             "said_at": now,
+            "revision": 0,
             "filed_at": now,
+            "admitted": False,
             "reminders": (),
             "refusal": None,
             "released_by_staff": True,
@@ -242,7 +234,9 @@ def retry_commit(case: Case, action: RetryCommit, now: datetime) -> Case:
     """
     if case.state is not State.COMMIT_STUCK:
         raise NotAllowedInState(f"It is {case.state.value}; only a stuck commit can be retried.")
-    return case.having(stuck=None).noting("RETRIED", action.staff, now, detail=action.reason)
+    # If it is stuck again, staff who tried hear of it again.
+    case = case.having(stuck=None, was_stuck=False)
+    return case.noting("RETRIED", action.staff, now, detail=action.reason)
 
 
 def _need_open(case: Case, verb: str) -> None:

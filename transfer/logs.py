@@ -85,14 +85,12 @@ def _where(_logger: Any, _method: str, event: EventDict) -> EventDict:
         if workflow.unsafe.is_replaying_history_events():
             raise structlog.DropEvent
         info = workflow.info()
-        event |= {"workflow_id": info.workflow_id, "run_id": info.run_id}
+        event.update(workflow_id=info.workflow_id, run_id=info.run_id)
     elif activity.in_activity():
         task = activity.info()
-        event |= {
-            "workflow_id": task.workflow_id,
-            "activity": task.activity_type,
-            "attempt": task.attempt,
-        }
+        event.update(
+            workflow_id=task.workflow_id, activity=task.activity_type, attempt=task.attempt
+        )
     return event
 
 

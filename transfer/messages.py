@@ -230,7 +230,7 @@ class Delivery(Value):
 
 
 class BillingOrder(Value):
-    """Move a customer's billing from ``old`` to ``new`` at ``at``, once, by the key of the transfer."""
+    """Move a customer's billing from ``old`` to ``new`` at ``at``, once for each ``key``."""
 
     key: str
     customer: str

@@ -63,9 +63,14 @@ class Account(Value):
     name: str = ""
     aliases: tuple[str, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything it is known by."""
+        return tuple(name for name in (self.id, self.name, *self.aliases) if name)
+
     def goes_by(self, name: str) -> bool:
         """Tell whether ``name`` is this account's id, name or one of its aliases."""
-        return fold(name) in {fold(known) for known in (self.id, self.name, *self.aliases) if known}
+        return fold(name) in {fold(known) for known in self.names}
 
     def __str__(self) -> str:
         return self.name or self.id

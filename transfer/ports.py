@@ -28,8 +28,8 @@ class Accounts(Protocol):
     async def facts(self, domain: str, new_reseller: str) -> Facts:
         """Read what is on record about moving the customer of ``domain`` to ``new_reseller``.
 
-        ``domain`` is looked up normalised, and as it is where it does not normalise; ``new_reseller``
-        is an id, a name or an alias. What is not found is ``None`` in the answer.
+        ``domain`` is looked up normalised, and as it is where it does not normalise;
+        ``new_reseller`` is an id, a name or an alias. What is not found is ``None`` in the answer.
         """
         ...
 
@@ -65,8 +65,9 @@ class Tickets(Protocol):
     async def about(
         self, domain: str, accounts: Sequence[str], since: datetime
     ) -> tuple[Ticket, ...]:
-        """At most 100 open or closed tickets that these accounts filed since then and that name
-        ``domain`` (an A-label; its U-label counts too), newest first.
+        """The tickets of these accounts, filed since then, that name ``domain``, newest first.
+
+        At most 100, open or closed. ``domain`` is an A-label; its U-label counts too.
         """
         ...
 
@@ -93,6 +94,10 @@ class Ledger(Protocol):
         """Which of these tickets served a slot before: ticket id to the key of that transfer."""
         ...
 
+    async def keys(self, transfer_id: str) -> tuple[str, ...]:
+        """The keys of all transfers that had this workflow id, oldest first."""
+        ...
+
     async def evidence(self, key: str) -> tuple[EvidenceRow, ...]:
         """All evidence of one transfer key, in order."""
         ...
@@ -109,7 +114,7 @@ class Ledger(Protocol):
         ...
 
     async def failed(self, delivery_id: str, error: str, retry_at: datetime | None) -> None:
-        """Note that a delivery failed, and when to try again: ``None`` gives it up, for staff to see."""
+        """Note that a delivery failed, and when to try again; ``None`` gives it up."""
         ...
 
     async def deliveries(self, key: str) -> tuple[Delivery, ...]:
@@ -134,7 +139,7 @@ class StaffQueue(Protocol):
     """Where escalations wait for a person."""
 
     async def update(self, escalation: EscalationUpdate) -> str:
-        """Open the escalation, or bring it up to date; return its reference. Idempotent by its key."""
+        """Open the escalation or bring it up to date, by its key; return its reference."""
         ...
 
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 from transfer import tickets
 from transfer.case import (
+    COMMIT_STATES,
+    MAX_DOUBT_TEXT,
     MAX_DOUBTS,
     MAX_REJECTED,
     Authorization,
@@ -23,32 +25,41 @@ from transfer.case import (
 )
 from transfer.mediation import escalated
 from transfer.messages import SubmissionAnswer, TicketReading
-from transfer.parties import Slot
+from transfer.opening import requested
+from transfer.parties import Slot, fold
 from transfer.tickets import Channel, Claim, Intent, Ticket
 
 STAFF_HEAR_OF = 3
 """Staff hear of a party's rejected submissions from this one on, once."""
-MAX_UNKNOWN_NOTED = 20
+MAX_UNKNOWN_NOTED = 10
 """Doorbells for tickets that do not exist are counted; only the first of them become evidence."""
+MAX_REJECTED_NOTED = 50
+"""Rejections of one party that are evidence, with a reply; beyond, they are only counted."""
+MAX_LATE_NOTED = 50
+"""Submissions after the end that become evidence; beyond, they are only answered."""
 
 FIX = {
     "WRONG_ACCOUNT": "File it from the account whose consent it is: {owner}.",
     "NOT_ADMIN": "Have an administrator of {account} file it.",
-    "DELEGATED_SESSION": "Log in as yourself, not through somebody else's session, and file it again.",
+    "DELEGATED_SESSION": "Log in as yourself, not through somebody else's session, and file it"
+    " again.",
     "SAME_PERSON_TWO_PARTIES": "Another administrator of {account} has to file it: one person cannot"
     " speak for two parties.",
     "PARTY_MISMATCH": "Name the resellers of this transfer: from {old} to {new}.",
     "DOMAIN_MISMATCH": "Name the domain of this transfer: {domain}.",
-    "TEXT_AMBIGUOUS": "Support staff will read it. To be quicker, file exactly the text we sent you.",
+    "TEXT_AMBIGUOUS": "Support staff will read it. To be quicker, file exactly the text we sent"
+    " you.",
     "STALE_TICKET": "It is closed or too old. File a new ticket.",
-    "TICKET_REUSED": "This ticket served another transfer. File a new one.",
+    "TICKET_REUSED": "This ticket served another transfer or party. File a new one.",
     "TICKET_UNKNOWN": "No such ticket was found. Check its number.",
     "SUPERSEDED": "A newer ticket of {account} says otherwise. If you mean it, file a new one.",
     "WRONG_CHANNEL": "Mail proves no author. File it in the control panel, under Support.",
-    "LATE": "This transfer is over. Start a new one if you still want it.",
+    "LATE": "This transfer takes no more tickets. Start a new one if you still want it.",
     "TOO_LATE": "Billing is being moved already. Ask the new reseller for a transfer back.",
 }
 """How the filer puts a rejected submission right, a sentence for each code."""
+_NOES = (Intent.REFUSE, Intent.WITHDRAW)
+_NO_STATES = (SlotState.REFUSED, SlotState.WITHDRAWN)
 
 
 class Verdict(NamedTuple):
@@ -71,12 +82,12 @@ def judge(
     if ticket is None:
         return Verdict("TICKET_UNKNOWN", None)
     slot = case.slot_of_account(ticket.account)
-    if code := _may_not_speak(case, reading, ticket, slot, now):
+    if code := _may_not_speak(case, reading, ticket, slot):
         return Verdict(code, slot)
-    claim = tickets.read(ticket)
-    if claim is None and says is None:
-        return Verdict("TEXT_AMBIGUOUS", slot)
+    claim = _read(case, ticket)
     intent = says or (claim.intent if claim else None)
+    if _is_spent(case, ticket, intent, now):
+        return Verdict("STALE_TICKET", slot)
     if intent is None or slot is None:
         return Verdict("TEXT_AMBIGUOUS", slot)
     if claim is not None and (code := _names_others(case, claim)):
@@ -85,9 +96,7 @@ def judge(
         return Verdict("WRONG_ACCOUNT", slot)
     if intent.slot is not None and _same_person(case, slot, ticket):
         return Verdict("SAME_PERSON_TWO_PARTIES", slot)
-    if _is_older(case.slot(slot), ticket, is_yes=intent.slot is not None):
-        return Verdict("SUPERSEDED", slot)
-    return Verdict(None, slot, intent, claim)
+    return Verdict(_is_not_the_newest(case.slot(slot), ticket, intent), slot, intent, claim)
 
 
 def submitted(
@@ -100,9 +109,7 @@ def submitted(
     """
     ticket = reading.ticket
     if not case.is_open_to_parties:
-        late = "LATE" if case.is_terminal or rung is not Intent.WITHDRAW else "TOO_LATE"
-        noted = case.noting(late, _who(reading), now, ticket_id=reading.ticket_id)
-        return noted, _answer(noted, None, late)
+        return _late(case, reading, now, rung=rung)
     if ticket is None:
         return _unknown(case, reading.ticket_id, rung, now)
     if (again := _answered_before(case, ticket)) is not None:
@@ -119,16 +126,12 @@ def found(case: Case, readings: Iterable[TicketReading], now: datetime) -> Case:
     """The case after tickets that nobody rang for: those filed before it began, or lost doorbells.
 
     Only tickets that clearly speak of a transfer count here: nobody wants an answer on a ticket
-    about something else, just because it names the domain.
+    about something else, just because it names the domain. The newest go first: of the words of
+    one party, found together, the last one counts.
     """
-    known = {record.ticket_id for record in case.slots}
-    for reading in sorted(readings, key=lambda r: r.ticket.updated_at if r.ticket else now):
-        ticket = reading.ticket
-        if ticket is None or not ticket.open or reading.used_by or ticket.id in known:
-            continue
-        if tickets.read(ticket) is not None or (
-            ticket.created_at > case.received_at and tickets.may_be_about_transfers(ticket)
-        ):
+    there = [(reading.ticket.updated_at, reading) for reading in readings if reading.ticket]
+    for _, reading in sorted(there, key=lambda pair: pair[0], reverse=True):
+        if case.is_open_to_parties and _is_news(case, reading):
             case, _ = submitted(case, reading, now)
     return case
 
@@ -145,39 +148,51 @@ def said(
             "ticket_id": ticket.id,
             "by": ticket.author.name or ticket.author.id,
             "by_id": ticket.author.id,
-            "by_email": ticket.author.email.casefold(),
+            "by_email": ticket.author.email,
             "said_at": ticket.updated_at,
             "filed_at": ticket.created_at,
             "revision": ticket.revision,
             "admitted": admitted,
             "released_by_staff": False,
             "reminders": (),
+            "rejected": tuple(r for r in record.rejected if not _is_of(r, ticket)),
         }
     )
-    case = case.having(doubts=tuple(d for d in case.doubts if d.ticket.id != ticket.id))
+    # What this party wrote before in words that nobody understood does not matter any more.
+    case = _without_doubts_of(case, ticket)
+    doubts = tuple(
+        doubt
+        for doubt in case.doubts
+        if doubt.slot is not record.slot or doubt.ticket.updated_at >= ticket.updated_at
+    )
+    case = case.having(doubts=doubts)
     if verdict.intent.slot is not None:
         return _yes(case, base, ticket, now)
     return _no(case, base, ticket, verdict, now)
 
 
-def asked_again(case: Case, slot: Slot, code: str, now: datetime, *, ticket_id: str | None) -> Case:
-    """The case after an authorization that no longer stands: its party is asked again."""
+def asked_again(
+    case: Case,
+    slot: Slot,
+    code: str,
+    now: datetime,
+    *,
+    ticket_id: str | None,
+    not_before: datetime | None = None,
+) -> Case:
+    """The case after an authorization that no longer stands: its party is asked again.
+
+    Only a newer ticket counts now, and only one filed after ``not_before`` where that is given.
+    """
     record = case.slot(slot)
-    policy = case.policy
-    deadline = min(
-        policy.after(
-            now, policy.release_deadline if slot is Slot.RELEASE else policy.party_deadline
-        ),
-        case.expires_at or now,
-    )
-    fresh = Authorization(
-        slot=slot,
-        deadline=deadline,
-        reminders=policy.reminders(now, deadline),
-        said_at=record.said_at,
-        revision=record.revision,
-        rejected=record.rejected,
-        rejected_count=record.rejected_count,
+    fresh = requested(slot, case, now, case.expires_at or now).model_copy(
+        update={
+            "said_at": record.said_at,
+            "revision": record.revision,
+            "not_before": not_before or record.not_before,
+            "rejected": record.rejected,
+            "rejected_count": record.rejected_count,
+        }
     )
     return (
         case.with_slot(fresh)
@@ -187,15 +202,23 @@ def asked_again(case: Case, slot: Slot, code: str, now: datetime, *, ticket_id: 
 
 
 def rejected_by(
-    case: Case, record: Authorization, ticket_id: str, revision: int, code: str, now: datetime
+    case: Case, slot: Slot, ticket: Ticket, code: str, now: datetime, *, decided: bool = False
 ) -> Case:
-    """The case with one more rejection on a slot's record; bounded, but counted in full."""
-    rejection = Rejection(ticket_id=ticket_id, code=code, at=now, revision=revision)
+    """The case with one more rejection on a slot's record; bounded, but counted in full.
+
+    ``decided`` is set where staff reject what was unclear: that is not a second rejection.
+    """
+    record = case.slot(slot)
+    others = tuple(r for r in record.rejected if not _is_of(r, ticket))
+    rejection = Rejection(
+        ticket_id=ticket.id, code=code, at=now, revision=ticket.revision, decided=decided
+    )
+    is_new = len(others) == len(record.rejected) and not decided
     return case.with_slot(
         record.model_copy(
             update={
-                "rejected": (*record.rejected, rejection)[-MAX_REJECTED:],
-                "rejected_count": record.rejected_count + 1,
+                "rejected": (*others, rejection)[-MAX_REJECTED:],
+                "rejected_count": record.rejected_count + (1 if is_new else 0),
             }
         )
     )
@@ -215,9 +238,10 @@ def fix_for(case: Case, slot: Slot | None, code: str) -> str:
 
 # -- the rules, in the order in which they are asked -------------------------------------------
 def _may_not_speak(
-    case: Case, reading: TicketReading, ticket: Ticket, slot: Slot | None, now: datetime
+    case: Case, reading: TicketReading, ticket: Ticket, slot: Slot | None
 ) -> str | None:
-    if reading.used_by not in (None, case.key):
+    elsewhere = any(r.ticket_id == ticket.id and r.slot is not slot for r in case.slots)
+    if elsewhere or reading.used_by not in (None, case.key):
         return "TICKET_REUSED"
     if ticket.channel is not Channel.PANEL:
         return "WRONG_CHANNEL"
@@ -227,14 +251,25 @@ def _may_not_speak(
         return "NOT_ADMIN"
     if ticket.delegated:
         return "DELEGATED_SESSION"
-    if not ticket.open or is_stale(case, ticket.updated_at, now):
-        return "STALE_TICKET"
     return None
 
 
-def is_stale(case: Case, said_at: datetime, now: datetime) -> bool:
-    """Whether a ticket is so old that its party has to confirm it."""
-    return case.policy.after(said_at, case.policy.ticket_freshness) < now
+def _read(case: Case, ticket: Ticket) -> Claim | None:
+    """Read a ticket, knowing the names of the two resellers."""
+    known = (name for reseller in (case.old, case.new) for name in reseller.names)
+    return tickets.read(ticket, known)
+
+
+def _is_spent(case: Case, ticket: Ticket, intent: Intent | None, now: datetime) -> bool:
+    """Whether a ticket is closed, or so old that its party has to confirm it.
+
+    A no that was filed since the transfer began counts even so: support staff close tickets too.
+    """
+    if intent in _NOES and ticket.updated_at > case.received_at:
+        return False
+    return not ticket.open or (
+        case.policy.after(ticket.updated_at, case.policy.ticket_freshness) < now
+    )
 
 
 def _names_others(case: Case, claim: Claim) -> str | None:
@@ -247,23 +282,45 @@ def _names_others(case: Case, claim: Claim) -> str | None:
 
 
 def _same_person(case: Case, slot: Slot, ticket: Ticket) -> bool:
-    email = ticket.author.email.casefold()
+    author_id, email = fold(ticket.author.id), fold(ticket.author.email)
     return any(
         record.slot is not slot
         and record.authorized
-        and ((email and record.by_email == email) or record.by_id == ticket.author.id)
+        and ((email and fold(record.by_email) == email) or fold(record.by_id) == author_id)
         for record in case.slots
     )
 
 
-def _is_older(record: Authorization, ticket: Ticket, *, is_yes: bool) -> bool:
+def _is_not_the_newest(record: Authorization, ticket: Ticket, intent: Intent) -> str | None:
     """Order by what the ticket says of its time and revision. At the same time, a no wins."""
+    is_yes, is_no_now = intent not in _NOES, record.state in _NO_STATES
+    if is_yes and record.not_before is not None and ticket.updated_at <= record.not_before:
+        return "STALE_TICKET"
     if record.said_at is None:
+        return None
+    same = record.ticket_id == ticket.id
+    standing = (record.said_at, record.revision if same else 0)
+    new = (ticket.updated_at, ticket.revision if same else 0)
+    tie_counts = (same and record.authorized) or not (is_yes or is_no_now)
+    if new > standing or (new == standing and tie_counts):
+        return None
+    return "SUPERSEDED" if record.authorized or is_no_now else "STALE_TICKET"
+
+
+def _is_news(case: Case, reading: TicketReading) -> bool:
+    """Whether a ticket that nobody rang for says what its party has not said already."""
+    ticket = reading.ticket
+    slot = case.slot_of_account(ticket.account) if ticket else None
+    if ticket is None or slot is None or reading.used_by not in (None, case.key):
         return False
-    standing = (record.said_at, record.revision if record.ticket_id == ticket.id else 0)
-    new = (ticket.updated_at, ticket.revision if record.ticket_id == ticket.id else 0)
-    standing_is_no = record.state in (SlotState.REFUSED, SlotState.WITHDRAWN)
-    return new <= standing if is_yes and standing_is_no else new < standing
+    said_at = case.slot(slot).said_at
+    if said_at is not None and ticket.updated_at < said_at:
+        return False
+    claim = _read(case, ticket)
+    if claim is None:
+        is_recent = ticket.open and ticket.updated_at > case.received_at
+        return is_recent and tickets.may_be_about_transfers(ticket)
+    return claim.intent in _NOES or (ticket.open and ticket.updated_at != said_at)
 
 
 # -- what follows ------------------------------------------------------------------------------
@@ -298,49 +355,120 @@ def _no(case: Case, record: Authorization, ticket: Ticket, verdict: Verdict, now
 
 
 def _rejected(case: Case, ticket: Ticket, slot: Slot | None, code: str, now: datetime) -> Case:
+    if slot is None:
+        return _rejected_stranger(case, ticket, code, now)
     who = ticket.author.name or ticket.author.id
     fix = fix_for(case, slot, code)
-    if slot is None:
-        return case.noting("REJECTED", who, now, detail=f"{code}. {fix}", ticket_id=ticket.id)
-    case = rejected_by(case, case.slot(slot), ticket.id, ticket.revision, code, now)
-    if code == "TEXT_AMBIGUOUS" and len(case.doubts) < MAX_DOUBTS:
-        doubts = tuple(d for d in case.doubts if d.ticket.id != ticket.id)
-        case = case.having(doubts=(*doubts, Doubt(ticket=ticket, slot=slot, at=now)))
+    before = case.slot(slot)
+    case = rejected_by(case, slot, ticket, code, now)
+    case = _without_doubts_of(case, ticket)
+    if code == "TEXT_AMBIGUOUS" and _has_room_for_doubt(case, slot):
+        kept = ticket.model_copy(update={"body": ticket.body[:MAX_DOUBT_TEXT]})
+        case = case.having(doubts=(*case.doubts, Doubt(ticket=kept, slot=slot, at=now)))
         case = case.noting("AMBIGUOUS", who, now, detail=fix, ticket_id=ticket.id, slot=slot)
-    else:
-        case = case.noting(
-            "REJECTED", who, now, detail=f"{code}. {fix}", ticket_id=ticket.id, slot=slot
-        )
-    if case.slot(slot).rejected_count == STAFF_HEAR_OF:
+    elif before.rejected_count < MAX_REJECTED_NOTED:
+        detail = f"{code}. {fix}"
+        case = case.noting("REJECTED", who, now, detail=detail, ticket_id=ticket.id, slot=slot)
+    if before.rejected_count < STAFF_HEAR_OF == case.slot(slot).rejected_count:
         detail = f"{case.account(slot.party)} was rejected {STAFF_HEAR_OF} times"
         case = case.noting("REJECTED_REPEATEDLY", "transfer", now, detail=detail, slot=slot)
-    standing = case.slot(slot)
-    if standing.ticket_id == ticket.id and standing.authorized:
+    if before.ticket_id == ticket.id and before.authorized and code != "SUPERSEDED":
         # The ticket that stood for the yes was changed, and does not say yes any more.
         case = asked_again(case, slot, code, now, ticket_id=ticket.id).settled(now)
     return case
 
 
+def _rejected_stranger(case: Case, ticket: Ticket, code: str, now: datetime) -> Case:
+    """The ticket of an account that is no party: told of once, and only of the first of them."""
+    if len(case.strangers) >= MAX_REJECTED:
+        return case
+    rejection = Rejection(ticket_id=ticket.id, code=code, at=now, revision=ticket.revision)
+    return case.having(strangers=(*case.strangers, rejection)).noting(
+        "REJECTED",
+        ticket.author.name or ticket.author.id,
+        now,
+        detail=f"{code}. {fix_for(case, None, code)}",
+        ticket_id=ticket.id,
+    )
+
+
 def _unknown(
     case: Case, ticket_id: str, rung: Intent | None, now: datetime
 ) -> tuple[Case, SubmissionAnswer]:
-    slot = rung.slot if rung else None
+    """A ticket that does not exist is nobody's: it is shown where it rang, and counts for nobody."""
+    slot, code = (rung.slot if rung else None), "TICKET_UNKNOWN"
+    shown = case.slot(slot).rejected if slot else case.strangers
+    if any(r.ticket_id == ticket_id and r.code == code for r in shown):
+        return case, _answer(case, slot, code)
     case = case.having(unknown_tickets=case.unknown_tickets + 1)
-    if slot is not None:
-        case = rejected_by(case, case.slot(slot), ticket_id, 0, "TICKET_UNKNOWN", now)
-    if case.unknown_tickets <= MAX_UNKNOWN_NOTED:
-        case = case.noting("TICKET_UNKNOWN", "somebody", now, ticket_id=ticket_id, slot=slot)
-    return case, _answer(case, slot, "TICKET_UNKNOWN")
+    if case.unknown_tickets > MAX_UNKNOWN_NOTED:
+        return case, _answer(case, slot, code)
+    shown = (*shown, Rejection(ticket_id=ticket_id, code=code, at=now))[-MAX_REJECTED:]
+    if slot is None:
+        case = case.having(strangers=shown)
+    else:
+        case = case.with_slot(case.slot(slot).model_copy(update={"rejected": shown}))
+    case = case.noting(code, "somebody", now, ticket_id=ticket_id, slot=slot)
+    return case, _answer(case, slot, code)
+
+
+def _late(
+    case: Case, reading: TicketReading, now: datetime, *, rung: Intent | None
+) -> tuple[Case, SubmissionAnswer]:
+    """What comes while billing is moved, or after the end, changes nothing but the evidence."""
+    ticket, committing = reading.ticket, case.state in COMMIT_STATES
+    if committing and ticket and (again := _answered_before(case, ticket)):
+        return case, again
+    claim = _read(case, ticket) if ticket else None
+    says_no = rung in _NOES or (claim is not None and claim.intent in _NOES)
+    code = "TOO_LATE" if committing and says_no else "LATE"
+    noted = [event for event in case.evidence if event.code in ("LATE", "TOO_LATE")]
+    known = any((e.code, e.ticket_id) == (code, reading.ticket_id) for e in noted)
+    if not known and len(noted) < MAX_LATE_NOTED:
+        case = case.noting(code, _who(reading), now, ticket_id=reading.ticket_id)
+    return case, _answer(case, None, code)
 
 
 def _answered_before(case: Case, ticket: Ticket) -> SubmissionAnswer | None:
+    """The first answer to this very revision of a ticket, if it was given one.
+
+    An unclear one that nobody has decided, nor will, is no answer as soon as staff can read it.
+    """
     for record in case.slots:
-        if record.ticket_id == ticket.id and record.revision == ticket.revision and ticket.open:
+        is_here = (record.ticket_id, record.revision) == (ticket.id, ticket.revision)
+        if is_here and (ticket.open or not record.authorized):
             return _answer(case, record.slot, None)
         for rejection in record.rejected:
-            if (rejection.ticket_id, rejection.revision) == (ticket.id, ticket.revision):
+            forgotten = (
+                rejection.code == "TEXT_AMBIGUOUS"
+                and not rejection.decided
+                and _has_room_for_doubt(case, record.slot)
+                and all(doubt.ticket.id != ticket.id for doubt in case.doubts)
+            )
+            if _is_of(rejection, ticket) and not forgotten:
                 return _answer(case, record.slot, rejection.code)
+    for rejection in case.strangers:
+        if _is_of(rejection, ticket):
+            return _answer(case, None, rejection.code)
     return None
+
+
+def _is_of(rejection: Rejection, ticket: Ticket) -> bool:
+    return (rejection.ticket_id, rejection.revision) == (ticket.id, ticket.revision)
+
+
+def _has_room_for_doubt(case: Case, slot: Slot) -> bool:
+    return sum(doubt.slot is slot for doubt in case.doubts) < MAX_DOUBTS
+
+
+def _without_doubts_of(case: Case, ticket: Ticket) -> Case:
+    """The case without what was unclear in this ticket before it was changed."""
+    doubts = tuple(
+        doubt
+        for doubt in case.doubts
+        if doubt.ticket.id != ticket.id or doubt.ticket.revision > ticket.revision
+    )
+    return case.having(doubts=doubts)
 
 
 def _answer(case: Case, slot: Slot | None, code: str | None) -> SubmissionAnswer:

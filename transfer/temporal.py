@@ -29,7 +29,7 @@ from temporalio.common import (
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 from temporalio.plugin import SimplePlugin
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
@@ -57,22 +57,28 @@ AT_ONCE = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),
     maximum_interval=timedelta(seconds=1),
     maximum_attempts=3,
-    non_retryable_error_types=non_retryable_names(),
 )
-"""For a first try inside the workflow task: our own database answers in milliseconds, or is away."""
+"""For a first look inside the workflow task: our own database answers in milliseconds, or is away."""
 AT_ONCE_TIMEOUT = timedelta(seconds=4)
 
 PATIENT = RetryPolicy(
     initial_interval=timedelta(seconds=1),
     backoff_coefficient=2.0,
     maximum_interval=timedelta(minutes=1),
-    non_retryable_error_types=non_retryable_names(),
 )
-"""For a neighbour that is away: tried until it is back, and seen as a pending activity by staff."""
+"""For a neighbour that is away: tried until it is back, and seen as a pending activity by staff.
+
+Whatever the error is: a transfer never fails for it, and a deploy can mend what a retry cannot.
+"""
 PATIENT_TIMEOUT = timedelta(seconds=30)
 
+COMMIT = replace(PATIENT, non_retryable_error_types=non_retryable_names())
+"""As patient, but where the answer is no, staff hear of it at once."""
 COMMIT_WINDOW = timedelta(minutes=10)
 """How long a commit is tried patiently before staff are paged; it is tried on afterwards."""
+
+MAX_SUMMARY = 180
+"""Characters of a summary in the timeline."""
 
 SHOWN_TO = timedelta(minutes=1)
 """How exact an instant in the list has to be: an upsert for less would cost more than it tells."""
@@ -81,21 +87,16 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-async def nearby(
-    activity: Callable[[Any, _In], Awaitable[_Out]],
-    message: _In,
-    *,
-    summary: str,
-    within: timedelta | None = None,
+async def look(
+    activity: Callable[[Any, _In], Awaitable[_Out]], message: _In, *, summary: str
 ) -> _Out:
-    """Run an activity that touches our own database only.
+    """Run an activity that reads, and changes nothing.
 
     It is tried at once, inside the workflow task, which costs one event. If that does not work, it
-    becomes an ordinary activity: patient, and visible to staff with its last error. ``within``
-    bounds that patience.
+    becomes an ordinary activity: patient, and visible to staff with its last error.
 
-    Raises:
-        ActivityError: a retry cannot help, or ``within`` is over.
+    What is done inside a workflow task is done again when the task is lost: by a crash, or by a
+    signal that comes in while the workflow ends. So nothing that has an effect may run here.
     """
     try:
         return await workflow.execute_local_activity_method(  # type: ignore[no-any-return]
@@ -104,25 +105,33 @@ async def nearby(
             start_to_close_timeout=AT_ONCE_TIMEOUT,
             schedule_to_close_timeout=AT_ONCE_TIMEOUT * 2,
             retry_policy=AT_ONCE,
-            summary=summary,
+            summary=summary[:MAX_SUMMARY],
         )
-    except ActivityError as error:
-        if is_final(error):
-            raise
+    except ActivityError:
+        return await do(activity, message, summary=summary)
+
+
+async def do(
+    activity: Callable[[Any, _In], Awaitable[_Out]],
+    message: _In,
+    *,
+    summary: str,
+    retry: RetryPolicy = PATIENT,
+    within: timedelta | None = None,
+) -> _Out:
+    """Run an activity that has an effect. What was decided is in the history before it happens.
+
+    Raises:
+        ActivityError: a retry cannot help by ``retry``, or ``within`` is over.
+    """
     return await workflow.execute_activity_method(  # type: ignore[no-any-return]
         activity,
         message,
         start_to_close_timeout=PATIENT_TIMEOUT,
         schedule_to_close_timeout=within,
-        retry_policy=PATIENT,
-        summary=summary,
+        retry_policy=retry,
+        summary=summary[:MAX_SUMMARY],
     )
-
-
-def is_final(error: ActivityError) -> bool:
-    """Whether trying again cannot help."""
-    cause = error.cause
-    return isinstance(cause, ApplicationError) and cause.type in non_retryable_names()
 
 
 # -- search attributes -------------------------------------------------------------------------
@@ -179,9 +188,13 @@ def search_attribute_changes(
 
 def _values(attributes: Attributes) -> list[tuple[SearchAttributeKey[Any], Any]]:
     return [
-        (key, list(value) if isinstance(value, tuple) else value)
-        for key in KEYS
-        for value in (getattr(attributes, key.name),)
+        (TRANSFER_STATE, attributes.TransferState),
+        (WAITING_ON, list(attributes.WaitingOn)),
+        (CUSTOMER_DOMAIN, attributes.CustomerDomain),
+        (OLD_RESELLER, attributes.OldReseller),
+        (NEW_RESELLER, attributes.NewReseller),
+        (ESCALATED, attributes.Escalated),
+        (NEXT_DEADLINE, attributes.NextDeadline),
     ]
 
 

@@ -112,23 +112,21 @@ class Claim(Value):
     refusal: Refusal | None = None
 
 
-_THANKS = "Thank you"
-
-
 def text_to_file(intent: Intent, domain: str, old: Account, new: Account) -> tuple[str, str]:
     """Return subject and body of the ticket that a party has to file, filled in."""
+    end = "\nThank you"
     return {
         Intent.RELEASE: (
             "Transfer Customer",
-            f"I would like to request that {domain} is to be transferred to {new}.\n{_THANKS}",
+            f"I would like to request that {domain} is to be transferred to {new}.{end}",
         ),
         Intent.AUTHORIZE: (
             "Authorize transfer of account",
-            f"We, {domain}, authorize the transfer of our account from {old} to {new}.\n{_THANKS}",
+            f"We, {domain}, authorize the transfer of our account from {old} to {new}.{end}",
         ),
         Intent.ACCEPT: (
             "Authorize Customer Transfer",
-            f"We, {new}, authorize {domain} to be transferred from {old} to our account.\n{_THANKS}",
+            f"We, {new}, authorize {domain} to be transferred from {old} to our account.{end}",
         ),
         Intent.REFUSE: (
             "Refuse Customer Transfer",

@@ -259,7 +259,7 @@ def _slot_view(record: Authorization) -> SlotView:
         state=record.state,
         ticket_id=record.ticket_id,
         by=record.by,
-        at=record.said_at,
+        at=record.said_at if record.by else None,
         deadline=record.deadline,
         rejected=tuple(_rejection_view(rejection) for rejection in record.rejected),
         refusal=str(record.refusal) if record.refusal else None,

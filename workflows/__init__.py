@@ -1,1 +1,1 @@
-"""What happens, in which order. Deterministic: every effect is an activity, every rule is the core's."""
+"""What happens, in which order. Every effect is an activity, every rule is the core's."""

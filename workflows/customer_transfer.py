@@ -175,7 +175,7 @@ class CustomerTransfer(Doorbells, Levers):
 
     # -- telling and waiting -------------------------------------------------------------------
     async def _tell(self) -> None:
-        """Show the change in the list, the staff queue, the evidence, and to everybody concerned."""
+        """Show a change in the list, the staff queue and the evidence, and to all concerned."""
         changes = search_attribute_changes(
             workflow.info().typed_search_attributes, views.attributes(self._case)
         )
@@ -236,7 +236,7 @@ class CustomerTransfer(Doorbells, Levers):
             self._alarm = asyncio.create_task(workflow.sleep(length, summary=what[:180]))
 
     async def _continue_as_new_if_long(self) -> None:
-        """Begin a new run well before the server refuses signals; callers get their answers first."""
+        """Begin a new run well before the server refuses signals, callers answered first."""
         info = workflow.info()
         if self._rings < MAX_SIGNALS_PER_RUN and not info.is_continue_as_new_suggested():
             return

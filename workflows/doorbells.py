@@ -25,6 +25,8 @@ NOTHING = RawValue(Payload())
 """What a handler gets that was sent no argument."""
 MAX_PAYLOAD = 65_536
 """Bytes of an argument that are looked at."""
+MAX_RINGS_PER_RUN = 2_000
+"""Signals and submissions after which a new run begins: a server refuses the 10,001st of one run."""
 
 _Message = TypeVar("_Message", bound=BaseModel)
 
@@ -98,7 +100,7 @@ class Doorbells:
         submission = decoded(Submission, body)
         ticket_id = submission.ticket_id
         self._rings += 1
-        self._inbox.put(submission.what, ticket_id, workflow.now())
+        self._inbox.put(submission.what, ticket_id, workflow.now(), awaited=True)
         self._callers[ticket_id] = self._callers.get(ticket_id, 0) + 1
         await workflow.wait_condition(lambda: ticket_id in self._answers)
         answer = self._answers[ticket_id]
@@ -112,6 +114,14 @@ class Doorbells:
         decoded(Submission, body)
         if self._inbox.is_full:
             raise InputInvalid("Too many tickets wait to be read. Try again in a minute.")
+        if self._is_long:  # a new run begins when all callers have their answers
+            raise InputInvalid("Too many signals came in. Try again in a minute.")
+
+    @property
+    def _is_long(self) -> bool:
+        """Whether this run has taken so much in that the next one should begin."""
+        info = workflow.info()
+        return self._rings >= MAX_RINGS_PER_RUN or info.is_continue_as_new_suggested()
 
     def ignore(self, name: str, why: str) -> None:
         """Count a signal that cannot be read. It changes nothing else."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from transfer.messages import BillingOrder
 from transfer.parties import Assignment, CustomerRecord, ResellerRecord
@@ -15,7 +14,7 @@ class PanelAccess(Value):
 
     reseller: str
     since: Instant
-    until: datetime | None = None
+    until: Instant | None = None
 
 
 def conflict(

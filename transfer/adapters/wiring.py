@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ class Neighbours(NamedTuple):
 
 
 @asynccontextmanager
-async def neighbours(settings: Settings) -> AsyncIterator[Neighbours]:
+async def neighbours(settings: Settings) -> AsyncGenerator[Neighbours]:
     """Open the neighbours, and close their connections in the end.
 
     Nothing is connected yet: a neighbour that is away shows when it is asked.

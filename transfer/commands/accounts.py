@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from transfer.accounts_file import parse
+from transfer.accounts_file import AccountsFile, parse
 from transfer.commands.console import document, run, say, table
 from transfer.commands.context import database
 from transfer.commands.transfers import AsJson, Domain, shown
@@ -22,14 +22,14 @@ def load(
     as_json: AsJson = False,
 ) -> None:
     """Load resellers and customers; the same file again changes nothing."""
-    run(_load(file, as_json=as_json))
-
-
-async def _load(file: Path, *, as_json: bool) -> None:
     try:
         content = parse(file.read_bytes(), file.name)
     except OSError as error:
         raise InputInvalid(f"{file}: {error.strerror}. Name a TOML or CSV file.") from error
+    run(_load(content, as_json=as_json))
+
+
+async def _load(content: AccountsFile, *, as_json: bool) -> None:
     async with database() as opened:
         report = await opened.accounts.load(content)
     if as_json:

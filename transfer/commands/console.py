@@ -127,7 +127,7 @@ def leave(command: Callable[[], object]) -> NoReturn:
     except _EXPECTED as error:
         code, text = exit_code(error)
         err.print(escape(text), soft_wrap=True)
-    except Exception:
+    except Exception:  # noqa: BLE001 - a bug of ours: shown whole, and still a clean exit code
         err.print_exception()
         code = Exit.FAILED
     sys.stdout.flush()
@@ -146,8 +146,6 @@ def _of_rpc(error: RPCError) -> tuple[Exit, str]:
 
 def _names(kind: type[TransferError]) -> set[str]:
     return {kind.__name__, *(name for sub in kind.__subclasses__() for name in _names(sub))}
-
-
 
 
 def checked(kind: type[_Model], **values: object) -> _Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ def now() -> datetime:
 
 
 @asynccontextmanager
-async def database() -> AsyncIterator[Neighbours]:
+async def database() -> AsyncGenerator[Neighbours]:
     """The neighbours that are in our own database.
 
     Raises:
@@ -63,5 +63,3 @@ async def workflow_id(domain: str) -> str:
         return transfer_id(domains.to_a_label(domain))
     except DomainInvalid:
         return transfer_id(domain.strip().lower()[:200])
-
-

@@ -57,7 +57,9 @@ async def _file(
     async with database() as opened:
         if for_ is not None:
             if to is None or subject is not None or body is not None:
-                raise InputInvalid("--for INTENT DOMAIN needs --to, and takes no --subject, --body.")
+                raise InputInvalid(
+                    "--for INTENT DOMAIN needs --to, and takes no --subject, --body."
+                )
             facts = await opened.accounts.facts(for_[1], to)
             if facts.customer is None or facts.old is None or facts.new is None:
                 raise UnknownAccount(f"No customer has {for_[1]}, or no reseller is {to}.")
@@ -84,7 +86,9 @@ async def _show(ticket_id: str, *, as_json: bool) -> None:
     async with database() as opened:
         found = (await opened.tickets.read([ticket_id])).get(ticket_id)
         if found is None:
-            raise TicketNotFound(f"There is no ticket {ticket_id}. See: python starter.py desk list")
+            raise TicketNotFound(
+                f"There is no ticket {ticket_id}. See: python starter.py desk list"
+            )
         replies = await opened.tickets.replies(ticket_id)
     if as_json:
         document({"ticket": found.model_dump(), "replies": [r.model_dump() for r in replies]})

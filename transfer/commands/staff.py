@@ -121,7 +121,11 @@ def release(domain: Domain, by: By, reason: Reason, as_json: AsJson = False) -> 
 @staff.command()
 def retry(domain: Domain, by: By, reason: Reason = "try again", as_json: AsJson = False) -> None:
     """Try a stuck commit again, now."""
-    run(_pull(domain, "retry_commit", checked(RetryCommit, staff=by, reason=reason), as_json=as_json))
+    run(
+        _pull(
+            domain, "retry_commit", checked(RetryCommit, staff=by, reason=reason), as_json=as_json
+        )
+    )
 
 
 async def _pull(domain: str, lever: str, action: StaffAction, *, as_json: bool) -> None:

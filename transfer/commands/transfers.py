@@ -19,9 +19,16 @@ from transfer import opening, views
 from transfer.case import TERMINAL, Case, Finding, State
 from transfer.commands import console
 from transfer.commands.console import Refused, document, out, run, say, table
-from transfer.commands.context import Handle, database, handle, now, temporal
+from transfer.commands.context import Handle, database, handle, now, temporal, workflow_id
 from transfer.errors import InputInvalid, NotFound
-from transfer.messages import Delivery, Doorbell, Submission, SubmissionAnswer, TransferRequest
+from transfer.messages import (
+    Delivery,
+    Doorbell,
+    EvidenceRow,
+    Submission,
+    SubmissionAnswer,
+    TransferRequest,
+)
 from transfer.settings import load_settings
 from transfer.temporal import (
     CUSTOMER_DOMAIN,
@@ -83,9 +90,7 @@ async def _start(
             f"Nothing stands against {workflow_id}", findings, as_json=as_json, outcome="possible"
         )
         return
-    expected = opening.opened(
-        Case.received(request, workflow_id, workflow_id, now()), facts, now()
-    )
+    expected = opening.opened(Case.received(request, workflow_id, workflow_id, now()), facts, now())
     client = await temporal()
     begin = Start(**request.model_dump())
     try:
@@ -235,11 +240,11 @@ def watch(
     run(_watch(domain, timeout, as_json=as_json))
 
 
-async def _watch(domain: str, timeout: float | None, *, as_json: bool) -> None:
+async def _watch(domain: str, seconds: float | None, *, as_json: bool) -> None:
     transfer = await handle(await temporal(), domain)
     seen = 0
     try:
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(seconds):
             while True:
                 happened = await evidence_of(transfer)
                 if not as_json:
@@ -280,9 +285,7 @@ def ticket(
     run(_ticket(domain, what, ticket_id, wait=wait, as_json=as_json))
 
 
-async def _ticket(
-    domain: str, what: Intent, ticket_id: str, *, wait: bool, as_json: bool
-) -> None:
+async def _ticket(domain: str, what: Intent, ticket_id: str, *, wait: bool, as_json: bool) -> None:
     doorbell = console.checked(Doorbell, ticket_id=ticket_id)
     transfer = await handle(await temporal(), domain)
     if not wait:
@@ -314,13 +317,7 @@ def evidence(
     as_json: AsJson = False,
 ) -> None:
     """Everything that happened in a transfer, from the database: who, when, code, ticket."""
-    run(_evidence(domain, out_file, as_json=as_json))
-
-
-async def _evidence(domain: str, out_file: Path | None, *, as_json: bool) -> None:
-    status = await status_of(await handle(await temporal(), domain))
-    async with database() as opened:
-        rows = await opened.ledger.evidence(status.key)
+    rows = run(_evidence(domain))
     if out_file is not None:
         text = json.dumps(to_jsonable_python(rows), ensure_ascii=False, indent=2)
         try:
@@ -332,13 +329,23 @@ async def _evidence(domain: str, out_file: Path | None, *, as_json: bool) -> Non
         document(rows)
     else:
         table(
-            f"Evidence of {status.key}",
+            f"Evidence of {rows[0].key}" if rows else "",
             ("#", "At (UTC)", "Code", "Slot", "Who", "Ticket", "Detail"),
             (
                 (r.seq, shown(r.at), r.code, r.slot or "", r.who, r.ticket_id, r.detail)
                 for r in rows
             ),
         )
+
+
+async def _evidence(domain: str) -> tuple[EvidenceRow, ...]:
+    """From the database alone: it keeps the evidence longer than Temporal keeps the workflow."""
+    transfer_id = await workflow_id(domain)
+    async with database() as opened:
+        keys = await opened.ledger.keys(transfer_id)
+        if not keys:
+            raise NotFound(f"There is no evidence of {transfer_id}. Was it ever started?")
+        return await opened.ledger.evidence(keys[-1])
 
 
 # -- shared by other commands ------------------------------------------------------------------

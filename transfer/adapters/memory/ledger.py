@@ -35,6 +35,12 @@ class MemoryLedger(Neighbour):
         self.reach()
         return {one: self.used[one] for one in ticket_ids if one in self.used}
 
+    async def keys(self, transfer_id: str) -> tuple[str, ...]:
+        """See ``Ledger.keys``."""
+        self.reach()
+        rows = sorted(self.rows.values(), key=lambda row: row.at)
+        return tuple(dict.fromkeys(row.key for row in rows if row.transfer_id == transfer_id))
+
     async def evidence(self, key: str) -> tuple[EvidenceRow, ...]:
         """See ``Ledger.evidence``."""
         self.reach()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import RowMapping, or_, select, update
+from sqlalchemy import RowMapping, func, or_, select, update
 
 from transfer.adapters.sql.engine import Database, insert_new
 from transfer.adapters.sql.schema import deliveries, evidence, ticket_uses
@@ -42,6 +42,18 @@ class SqlLedger:
         async with self._database.read() as connection:
             rows = (await connection.execute(wanted)).mappings()
             return {row["ticket_id"]: row["key"] for row in rows}
+
+    async def keys(self, transfer_id: str) -> tuple[str, ...]:
+        """See ``Ledger.keys``."""
+        first = func.min(_evidence.c.at)
+        wanted = (
+            select(_evidence.c.key)
+            .where(_evidence.c.transfer_id == transfer_id)
+            .group_by(_evidence.c.key)
+            .order_by(first)
+        )
+        async with self._database.read() as connection:
+            return tuple((await connection.execute(wanted)).scalars())
 
     async def evidence(self, key: str) -> tuple[EvidenceRow, ...]:
         """See ``Ledger.evidence``."""

@@ -74,7 +74,7 @@ class Stack:
         if not quiet:
             typed = " ".join(shlex.quote(argument) for argument in arguments)
             out.print(f"  [dim]$[/dim] python starter.py {escape(typed)}", soft_wrap=True)
-        done = subprocess.run(  # noqa: S603 - our own program
+        done = subprocess.run(
             [sys.executable, "-m", "starter", *arguments],
             capture_output=True,
             text=True,
@@ -147,8 +147,11 @@ class Stack:
 
     def _run(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:
-            self._processes[name] = subprocess.Popen(  # noqa: S603 - our own programs
-                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            self._processes[name] = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
 
@@ -165,7 +168,9 @@ class Stack:
 
     def _tail(self, name: str) -> str:
         log = self.folder / f"{name}.log"
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        lines = (
+            log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        )
         return "\n".join(lines[-15:]) or "(empty)"
 
     def _stop(self) -> None:
@@ -195,7 +200,9 @@ class _Sink:
         self._controller.start()
         return int(self._controller.port)
 
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
+    async def handle_DATA(  # noqa: N802 - the name that aiosmtpd calls
+        self, _server: Any, _session: Any, envelope: Any
+    ) -> str:
         """Keep one mail."""
         number = len(list(self.folder.iterdir())) + 1
         (self.folder / f"{number:04}.eml").write_bytes(envelope.content)

@@ -38,7 +38,7 @@ async def tell(stack: Stack) -> None:
     client = await temporal()
     await _the_good_one(stack, client)
     await _the_silent_one(stack, client)
-    await _all_told(stack)
+    await _all_told()
     await _sum_up(stack, before)
 
 
@@ -160,7 +160,7 @@ async def _until(transfer: Handle, state: State) -> Status:
     return await _polled(reached, f"{transfer.id} is not {state.value}")
 
 
-async def _all_told(stack: Stack) -> None:
+async def _all_told() -> None:
     """Wait until every mail of both transfers has arrived in the sink."""
 
     async def delivered() -> bool:
