@@ -38,7 +38,15 @@ async def main(settings: Settings) -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with neighbours(settings) as near:
-        postman = Postman(near.ledger, near.mailer, near.tickets, clock=utc_now, poll_every=POLL)
+        retry = timedelta(seconds=settings.notice_retry_seconds)
+        postman = Postman(
+            near.ledger,
+            near.mailer,
+            near.tickets,
+            clock=utc_now,
+            poll_every=min(POLL, retry),
+            first_retry=retry,
+        )
         notice = NoticeActivities(
             near.accounts,
             near.ledger,

@@ -70,7 +70,7 @@ def parse(source: str | bytes, filename: str = "accounts.toml") -> AccountsFile:
     """
     source = source if isinstance(source, str) else _decoded(source)
     source = source.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
-    errors: list[str] = []
+    errors: list[tuple[int, str]] = []
     rows = _csv_rows(source) if filename.lower().endswith(".csv") else _toml_rows(source, errors)
     resellers: list[tuple[Row, ResellerRecord]] = []
     customers: list[tuple[Row, CustomerRecord]] = []
@@ -83,9 +83,9 @@ def parse(source: str | bytes, filename: str = "accounts.toml") -> AccountsFile:
     _unique_ids(rows)
     _unique_names(resellers)
     _unique_domains(customers)
-    found = [problem for row in rows for problem in row.problems]
-    if errors or found:
-        raise AccountsFileInvalid(errors + [f"line {n}: {text}" for n, text in sorted(set(found))])
+    errors += (problem for row in rows for problem in row.problems)
+    if errors:
+        raise AccountsFileInvalid([f"line {line}: {text}" for line, text in sorted(set(errors))])
     return AccountsFile(
         resellers=tuple(record for _, record in resellers),
         customers=tuple(record for _, record in customers),
@@ -142,7 +142,7 @@ _SYNTAX_LINE = re.compile(r"\s*\(at line (\d+), column \d+\)")
 _QUOTES = re.compile(r'"""|' + r"'''")
 
 
-def _toml_rows(source: str, errors: list[str]) -> list[Row]:
+def _toml_rows(source: str, errors: list[tuple[int, str]]) -> list[Row]:
     try:
         data: dict[str, object] = tomllib.loads(source, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
@@ -154,8 +154,8 @@ def _toml_rows(source: str, errors: list[str]) -> list[Row]:
     places = _places(source)
     for kind, value in data.items():
         top = next((n for n, text in enumerate(source.splitlines(), 1) if kind in text), 1)
-        if kind not in ("resellers", "customers"):
-            errors.append(f"line {top}: {unknown(kind, ('resellers', 'customers'))}")
+        if kind not in places:
+            errors.append((top, unknown(kind, places)))
             continue
         items = cast("list[object]", value) if isinstance(value, list) else [value]
         found = places[kind] if len(places[kind]) == len(items) else []
@@ -166,7 +166,7 @@ def _toml_rows(source: str, errors: list[str]) -> list[Row]:
                 keys = RESELLER_KEYS if kind == "resellers" else CUSTOMER_KEYS
                 rows.append(Row(kind.removesuffix("s"), cells, keys, lines))
             else:
-                errors.append(f"line {lines['']}: write [[{kind}]] and its keys below it.")
+                errors.append((lines[""], f"write [[{kind}]] and its keys below it."))
     return rows
 
 
@@ -204,13 +204,13 @@ def _csv_rows(source: str) -> list[Row]:
                 header = [name.lower() for name in values]
                 errors += [unknown(name, CSV_COLUMNS) for name in header if name not in CSV_COLUMNS]
                 errors += [
-                    f'column "{name}" is missing or twice. Have it once'
+                    f'column "{name}" is missing or twice. Have it once.'
                     for name in ("kind", *CSV_COLUMNS[1:])
                     if header.count(name) > 1
                     or (name in ("kind", "id", "name") and name not in header)
                 ]
                 if errors:
-                    raise AccountsFileInvalid([f"line {reader.line_num}: {e}." for e in errors])
+                    raise AccountsFileInvalid([f"line {reader.line_num}: {e}" for e in errors])
                 continue
             rows.append(_csv_row(header, values, reader.line_num))
     except csv.Error as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import cast
@@ -29,13 +29,15 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _PRICE = re.compile(r"\d{1,9}(\.\d{1,4})?")
 _MAX_LINE = 200
 _MAX_MAIL = 254
+_YEARS = (1971, 2999)  # well inside what an ``Instant`` holds, whatever its time zone
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
-def unknown(name: str, known: Sequence[str]) -> str:
+def unknown(name: str, known: Iterable[str]) -> str:
     """Say that a key is unknown, and which one may have been meant."""
+    known = list(known)
     close = difflib.get_close_matches(name, known, 1)
-    hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}"
+    hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
     return f'"{name[:60]}" is unknown. {hint}'
 
 
@@ -65,7 +67,7 @@ class Row:
 
     def record(self) -> ResellerRecord | CustomerRecord | None:
         """Read all cells. ``None`` if any of them is wrong; ``problems`` then says what."""
-        record = None
+        record: ResellerRecord | CustomerRecord | None = None
         if self.kind == "reseller":
             record = self._reseller()
         elif self.kind == "customer":
@@ -207,6 +209,8 @@ class Row:
             return None
         if value.tzinfo is None:
             self.wrong(key, f"{key} has no time zone. Add Z for UTC, like 2026-01-01T00:00:00Z")
+        elif not _YEARS[0] <= value.year < _YEARS[1]:
+            self.wrong(key, f"{key} lies in the year {value.year}. Check it")
         return value
 
     def _truth(self, key: str) -> bool:

@@ -135,7 +135,7 @@ def _facts_still_hold(case: Case, facts: Facts, now: datetime) -> Case:
 def _still_stands(
     case: Case, record: Authorization, reading: TicketReading | None, now: datetime
 ) -> Case:
-    """Judge one ticket again: who filed it and when, and, where it was changed, what it says now."""
+    """Judge one ticket again: who filed it, when, and, where it was changed, what it says now."""
     ticket = reading.ticket if reading else None
     if reading is None or ticket is None:
         return asked_again(case, record.slot, "TICKET_UNKNOWN", now, ticket_id=record.ticket_id)

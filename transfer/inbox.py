@@ -13,10 +13,12 @@ BATCH = 50
 """Tickets read at a time."""
 _LOOK_AGAIN_AFTER = (timedelta(seconds=2), timedelta(seconds=8), timedelta(seconds=50))
 """A hook can be faster than the ticket system's commit: "not there" is asked again for a minute."""
+HOLDS_UP_FOR = sum(_LOOK_AGAIN_AFTER, timedelta())
+"""How long at most a commit waits for tickets that were rung for and are not there."""
 
 
 class Bell(Value):
-    """One doorbell: what it says the ticket is, when to look (again), and if a caller waits for it."""
+    """One doorbell: what it says the ticket is, when to look (again), and if a caller waits."""
 
     what: Intent
     ticket_id: str
@@ -54,12 +56,12 @@ class Inbox:
         """Whether a doorbell is to be answered now."""
         return self.next_at is not None and self.next_at <= now
 
-    def holds_up(self, commit_due_at: datetime, now: datetime) -> bool:
-        """Whether a commit waits: one of these tickets may be a withdrawal that is a little late."""
-        return bool(self._bells) and now < commit_due_at + HOLDS_UP_FOR
+    def holds_up(self, commit_at: datetime) -> datetime:
+        """When a commit may start: a ticket that is not there yet may be a withdrawal."""
+        return commit_at + HOLDS_UP_FOR if self._bells else commit_at
 
     def put(self, what: Intent, ticket_id: str, now: datetime, *, awaited: bool = False) -> bool:
-        """Take a doorbell in. False when the inbox is full; then it is only remembered that it was."""
+        """Take a doorbell in. False when the inbox is full: it is only remembered that it was."""
         bell = self._bells.get(ticket_id)
         if bell is None and len(self._bells) >= MAX_BELLS:
             self.overflowed = True
@@ -82,7 +84,7 @@ class Inbox:
         return self._take_out([bell for bell in self._bells.values() if bell.due_at <= now])
 
     def take_any(self) -> list[Bell]:
-        """Take out at most one batch, due or not: the transfer is over, and each gets its answer."""
+        """Take out at most one batch, due or not: the transfer is over."""
         self.overflowed = False
         return self._take_out(list(self._bells.values()))
 
@@ -102,6 +104,6 @@ class Inbox:
         return batch
 
     def _dispensable(self) -> str | None:
-        """A ticket that was not there when it was looked for, if there is one: a survey finds it."""
+        """A ticket that was not there when it was looked for: a survey would find it."""
         bells = self._bells.values()
         return next((b.ticket_id for b in bells if b.looked and not b.awaited), None)

@@ -164,7 +164,8 @@ def _answer(case: Case, event: Evidence, ticket_id: str) -> Delivery:
         code = event.detail.partition(". ")[0]
         facts: dict[str, object] = {"case": case, "domain": case.shown_domain, "code": code}
         late = RULES[event.code].answer == "late"
-        written = letter("late" if late else "stranger", facts | {"fix": stranger_fix(code)})
+        facts |= {"fix": stranger_fix(code), "too_late": event.code == "TOO_LATE"}
+        written = letter("late" if late else "stranger", facts)
         return _reply(case, event, FILER, ticket_id, written, f"{event.code} {code}")
     facts = _facts(case, event, case.slot(event.slot)) | {"also": ()}
     written = letter(RULES[event.code].answer, facts)

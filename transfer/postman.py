@@ -45,12 +45,14 @@ class Postman:
         *,
         clock: Callable[[], datetime],
         poll_every: timedelta,
+        first_retry: timedelta = FIRST_RETRY,
     ) -> None:
         self._ledger = ledger
         self._mailer = mailer
         self._tickets = tickets
         self._clock = clock
         self._poll_every = poll_every
+        self._first_retry = first_retry
         self._woken = asyncio.Event()
         self._no_mail_before: datetime | None = None
 
@@ -101,7 +103,7 @@ class Postman:
                 await self._ledger.delivered(delivery.id, now)
                 log.info("notice_delivered", **keys)
                 return
-            retry_at = _retry_at(delivery, error, now)
+            retry_at = self._retry_at(delivery, error, now)
             text = f"{type(error).__name__}: {error}"
             await self._ledger.failed(delivery.id, text, retry_at)
         except Unreachable as away:
@@ -140,15 +142,14 @@ class Postman:
             await self._mailer.send(mail)
         except Unreachable:
             if self._clock() - began >= SLOW:
-                self._no_mail_before = self._clock() + FIRST_RETRY
+                self._no_mail_before = self._clock() + self._first_retry
             raise
         self._no_mail_before = None
 
-
-def _retry_at(delivery: Delivery, error: Exception, now: datetime) -> datetime | None:
-    """When to try again; never for what cannot succeed, or has not for days."""
-    if isinstance(error, MailRefused | TicketNotFound):
-        return None
-    doubled = FIRST_RETRY * 2 ** min(delivery.attempts, 10)
-    retry_at = now + min(doubled, LONGEST_RETRY)
-    return retry_at if retry_at < delivery.created_at + GIVE_UP_AFTER else None
+    def _retry_at(self, delivery: Delivery, error: Exception, now: datetime) -> datetime | None:
+        """When to try again; never for what cannot succeed, or has not for days."""
+        if isinstance(error, MailRefused | TicketNotFound):
+            return None
+        doubled = self._first_retry * 2 ** min(delivery.attempts, 10)
+        retry_at = now + min(doubled, LONGEST_RETRY)
+        return retry_at if retry_at < delivery.created_at + GIVE_UP_AFTER else None

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     """Where tickets are: ``database:`` is the built-in desk."""
     staff_notify: Annotated[tuple[str, ...], NoDecode] = Field(default=())
     """Mail addresses of the staff who hear of escalations, separated by commas."""
+    notice_retry_seconds: float = Field(default=10, gt=0, le=900)
+    """How soon a notice that did not arrive is tried again: doubled each time, to 15 minutes."""
     policy_file: Path | None = None
     max_cached_workflows: int = Field(default=1000, ge=0)
     """Open transfers kept in the worker's memory, about 0.2 MB each."""

@@ -43,8 +43,8 @@ FIX = {
     "NOT_ADMIN": "Have an administrator of {account} file it.",
     "DELEGATED_SESSION": "Log in as yourself, not through somebody else's session, and file it"
     " again.",
-    "SAME_PERSON_TWO_PARTIES": "Another administrator of {account} has to file it: one person cannot"
-    " speak for two parties.",
+    "SAME_PERSON_TWO_PARTIES": "Another administrator of {account} has to file it: one person"
+    " cannot speak for two parties.",
     "PARTY_MISMATCH": "Name the resellers of this transfer: from {old} to {new}.",
     "DOMAIN_MISMATCH": "Name the domain of this transfer: {domain}.",
     "TEXT_AMBIGUOUS": "Support staff will read it. To be quicker, file exactly the text we sent"
@@ -395,7 +395,7 @@ def _rejected_stranger(case: Case, ticket: Ticket, code: str, now: datetime) -> 
 def _unknown(
     case: Case, ticket_id: str, rung: Intent | None, now: datetime
 ) -> tuple[Case, SubmissionAnswer]:
-    """A ticket that does not exist is nobody's: it is shown where it rang, and counts for nobody."""
+    """A ticket that does not exist is shown where it rang, and counts for nobody."""
     slot, code = (rung.slot if rung else None), "TICKET_UNKNOWN"
     shown = case.slot(slot).rejected if slot else case.strangers
     if any(r.ticket_id == ticket_id and r.code == code for r in shown):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-import structlog
 from temporalio import workflow
 from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
 from temporalio.api.operatorservice.v1 import (
@@ -36,11 +36,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from transfer.errors import TransferError, Unreachable, non_retryable_names
+from transfer.errors import InputInvalid, TransferError, Unreachable, non_retryable_names
 from transfer.guard import Guard
 from transfer.views import Attributes
 
-log = structlog.get_logger("temporal")
+log = logging.getLogger("temporal")  # structlog would bring rich into the sandbox
 
 TASK_QUEUE = "customer-transfers"
 WORKFLOW_TYPE = "CustomerTransfer"
@@ -58,7 +58,7 @@ AT_ONCE = RetryPolicy(
     maximum_interval=timedelta(seconds=1),
     maximum_attempts=3,
 )
-"""For a first look inside the workflow task: our own database answers in milliseconds, or is away."""
+"""For a look inside the workflow task: our own database answers in milliseconds, or is away."""
 AT_ONCE_TIMEOUT = timedelta(seconds=4)
 
 PATIENT = RetryPolicy(
@@ -99,7 +99,7 @@ async def look(
     signal that comes in while the workflow ends. So nothing that has an effect may run here.
     """
     try:
-        return await workflow.execute_local_activity_method(  # type: ignore[no-any-return]
+        return await workflow.execute_local_activity_method(
             activity,
             message,
             start_to_close_timeout=AT_ONCE_TIMEOUT,
@@ -124,7 +124,7 @@ async def do(
     Raises:
         ActivityError: a retry cannot help by ``retry``, or ``within`` is over.
     """
-    return await workflow.execute_activity_method(  # type: ignore[no-any-return]
+    return await workflow.execute_activity_method(
         activity,
         message,
         start_to_close_timeout=PATIENT_TIMEOUT,
@@ -283,9 +283,14 @@ async def connect(runtime: Runtime | None = None) -> Client:
     """Connect by Temporal's own settings: ``temporal.toml`` profile and ``TEMPORAL_*`` variables.
 
     Raises:
+        InputInvalid: those settings cannot be read.
         Unreachable: nobody answers at the address.
     """
-    config = ClientConfig.load_client_connect_config()
+    try:
+        config = ClientConfig.load_client_connect_config()
+    except (RuntimeError, OSError) as error:
+        said = " ".join(str(error).split())
+        raise InputInvalid(f"{said}. Mend temporal.toml or the TEMPORAL_* variables.") from error
     address = config.setdefault("target_host", DEFAULT_ADDRESS)
     try:
         return await Client.connect(**config, plugins=[plugin()], runtime=runtime)
@@ -310,7 +315,8 @@ async def connect_patiently(runtime: Runtime, stop: asyncio.Event) -> Client | N
         except (Unreachable, RPCError) as error:
             if isinstance(error, RPCError) and not is_away(error):
                 raise
-            log.warning("temporal_was_away", error=str(error), retry_seconds=RECONNECT_SECONDS)
+            facts = {"error": str(error), "retry_seconds": RECONNECT_SECONDS}
+            log.warning("temporal_was_away", extra=facts)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), RECONNECT_SECONDS)
             continue

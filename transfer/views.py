@@ -234,7 +234,8 @@ def summary(case: Case) -> str:
         case State.AWAITING:
             return f"{domain}: waiting for {_who_is_missing(case)}."
         case _:
-            return f"{domain}: {case.state.value.lower()} ({case.outcome_reason or case.outcome_code})."
+            why = case.outcome_reason or case.outcome_code
+            return f"{domain}: {case.state.value.lower()} ({why})."
 
 
 def _who_is_missing(case: Case) -> str:

@@ -27,19 +27,13 @@ from transfer.messages import (
     TicketsWanted,
     TransferRequest,
 )
-from transfer.temporal import (
-    COMMIT_WINDOW,
-    PATIENT,
-    PATIENT_TIMEOUT,
-    nearby,
-    search_attribute_changes,
-)
+from transfer.temporal import COMMIT, COMMIT_WINDOW, MAX_SUMMARY, do, look, search_attribute_changes
 from transfer.values import Value
 from workflows.doorbells import Doorbells
 from workflows.levers import Levers
 
-MAX_SIGNALS_PER_RUN = 2_000
-"""Doorbells after which a new run begins: a server refuses the 10,001st of one run."""
+MUCH_TO_TELL = 50
+"""Pieces of evidence after which they are told: the case keeps the newest few hundred only."""
 
 
 class Carried(Value):
@@ -81,6 +75,7 @@ class CustomerTransfer(Doorbells, Levers):
         self._told = carried.told
         self._ignored = carried.ignored
         self._escalation = carried.escalation
+        self._paging: asyncio.Task[None] | None = None
         self._alarm: asyncio.Task[None] | None = None
         self._alarm_at = workflow.now()
 
@@ -92,6 +87,8 @@ class CustomerTransfer(Doorbells, Levers):
             try:
                 await asyncio.shield(life)
             except asyncio.CancelledError:
+                if workflow.cancellation_reason() is None:
+                    raise  # nobody asked: the worker lets go of this run to take it up later
                 self._cancel_was_requested()
         await life
         return views.outcome(self._case)
@@ -100,17 +97,19 @@ class CustomerTransfer(Doorbells, Levers):
         if self._case.state is State.VALIDATING:
             await self._open()
         while not self._case.is_terminal:
-            self._case = clocks.rung(self._case, workflow.now())
-            if bells := self._inbox.take(workflow.now(), first=frozenset(self._callers)):
+            self._begin_anew_if_long()
+            self._case = seen = clocks.rung(self._case, workflow.now())
+            if self._case.evidence_count - self._told >= MUCH_TO_TELL:
+                await self._tell()
+            elif bells := self._inbox.take(workflow.now()):
                 await self._read(bells)
-            elif self._inbox.overflowed and not self._inbox:
+            elif self._inbox.overflowed:
                 await self._look_for_lost_tickets()
-            elif clocks.commit_is_due(self._case, workflow.now()):
+            elif self._commit_is_due():
                 await self._commit()
             else:
                 await self._tell()
-                await self._wait()
-            await self._continue_as_new_if_long()
+                await self._wait(seen)
         await self._conclude()
 
     # -- the steps, in the order in which they happen ------------------------------------------
@@ -125,15 +124,17 @@ class CustomerTransfer(Doorbells, Levers):
     async def _read(self, bells: list[Bell]) -> None:
         """Read the tickets behind doorbells, and let the core judge them."""
         ids = tuple(bell.ticket_id for bell in bells)
-        read = await nearby(
+        read = await look(
             TicketActivities.read_tickets,
             TicketsWanted(ticket_ids=ids),
-            summary=f"Read ticket {', '.join(ids)[:180]}",
+            summary=f"Read ticket {', '.join(ids)}",
         )
         now = workflow.now()
-        for bell, reading in zip(bells, read.readings, strict=True):
+        for bell, reading in zip(bells, read.readings, strict=False):
             if reading.ticket is not None or not self._inbox.look_again(bell, now):
                 self._submit(bell, reading)
+        for bell in bells[len(read.readings) :]:  # together they were too long
+            self._inbox.put(bell.what, bell.ticket_id, now, awaited=bell.awaited)
 
     async def _look_for_lost_tickets(self) -> None:
         """After more doorbells than the inbox holds: find the tickets that nobody kept."""
@@ -145,20 +146,20 @@ class CustomerTransfer(Doorbells, Levers):
         """Read everything once more; move billing if all of it still stands."""
         if self._case.committing_since is None:
             survey = await self._survey(f"Check {self._case.shown_domain} once more")
-            if self._inbox.next_at is not None or not clocks.commit_is_due(
-                self._case, workflow.now()
-            ):
+            now = workflow.now()
+            if self._inbox.is_due(now) or not clocks.commit_is_due(self._case, now):
                 return
-            self._case = commit.rechecked(self._case, survey, workflow.now())
+            self._case = commit.rechecked(self._case, survey, now)
         if self._case.committing_since is None:
             return
         self._case = self._case.having(stuck=None)
         done = commit.committed(self._case, workflow.now())
         try:
-            await nearby(
+            await do(
                 AccountActivities.move_billing,
                 Commit(order=commit.order(self._case), tell=self._publication(done)),
                 summary=f"Move billing of {done.shown_domain} from {done.old} to {done.new}",
+                retry=COMMIT,
                 within=COMMIT_WINDOW,
             )
         except ActivityError as error:
@@ -167,59 +168,66 @@ class CustomerTransfer(Doorbells, Levers):
         self._case, self._told = done, done.evidence_count
 
     async def _conclude(self) -> None:
-        """Answer what still rings, tell the outcome, and let every caller have its answer."""
-        for bell in self._inbox.take_all():
-            self._submit(bell, TicketReading(ticket_id=bell.ticket_id))
+        """Tell the outcome, answer all that still rings, and let every caller have its answer."""
         await self._tell()
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        while self._inbox or not self._all_have_heard():
+            for bell in self._inbox.take_any():
+                self._submit(bell, TicketReading(ticket_id=bell.ticket_id))
+            await self._tell()
+            await workflow.wait_condition(lambda: bool(self._inbox) or self._all_have_heard())
 
     # -- telling and waiting -------------------------------------------------------------------
     async def _tell(self) -> None:
-        """Show a change in the list, the staff queue and the evidence, and to all concerned."""
+        """Show what changed: in the list, to staff, in the evidence, to everybody concerned."""
         changes = search_attribute_changes(
             workflow.info().typed_search_attributes, views.attributes(self._case)
         )
         if changes:
             workflow.upsert_search_attributes(changes)
         workflow.set_current_details(views.summary(self._case))
-        await self._escalate()
+        if self._page() is not None and (self._paging is None or self._paging.done()):
+            self._paging = asyncio.create_task(self._page_staff())
         if self._told < self._case.evidence_count:
             publication = self._publication(self._case)
-            await nearby(
+            await do(
                 NoticeActivities.publish,
                 publication,
-                summary="Tell of " + ", ".join(event.code for event in publication.events)[:180],
+                summary="Tell of " + ", ".join(event.code for event in publication.events),
             )
             self._told = publication.events[-1].seq
 
-    async def _escalate(self) -> None:
-        """Keep the staff queue as the case is: opened, taken, raised to second level, closed."""
+    async def _page_staff(self) -> None:
+        """Keep the staff queue as the case is. If it is away, nothing else waits for it."""
+        while (page := self._page()) is not None:
+            await do(
+                StaffActivities.escalate,
+                page,
+                summary=f"Staff queue: {page.why} is {page.state.value}",
+            )
+            self._escalation = None if page.state is EscalationState.CLOSED else page
+
+    def _page(self) -> EscalationUpdate | None:
+        """What the staff queue does not show yet: opened, taken, raised to second level, closed."""
         before, now = self._escalation, workflow.now()
         after = mediation.escalation(self._case, now)
         if before and (after is None or after.key != before.key):
             after = before.model_copy(update={"state": EscalationState.CLOSED, "at": now})
-        if after is None or _same(before, after):
-            return
-        await workflow.execute_activity_method(
-            StaffActivities.escalate,
-            after,
-            start_to_close_timeout=PATIENT_TIMEOUT,
-            retry_policy=PATIENT,
-            summary=f"Staff queue: {after.why} is {after.state.value}",
-        )
-        self._escalation = None if after.state is EscalationState.CLOSED else after
+        return None if after is None or _same(before, after) else after
 
-    async def _wait(self) -> None:
+    async def _wait(self, seen: Case) -> None:
         """Wait for a doorbell, a lever, or the next clock, whichever is first."""
-        seen = self._case
+        if self._case is not seen:
+            return
         clock = clocks.next_clock(seen)
-        times = [at for at in (clock.at if clock else None, self._inbox.next_at) if at]
+        at = clock and (self._commit_at() or clock.at)
+        times = [instant for instant in (at, self._inbox.next_at) if instant]
         self._set_alarm(min(times, default=None), clock.what if clock else "")
         await workflow.wait_condition(
             lambda: (
                 self._case is not seen
                 or (self._alarm is not None and self._alarm.done())
                 or self._inbox.is_due(workflow.now())
+                or self._begins_anew()
             )
         )
 
@@ -233,14 +241,11 @@ class CustomerTransfer(Doorbells, Levers):
         if at is not None:
             length = max(at - workflow.now(), timedelta(milliseconds=1))
             self._alarm_at = at
-            self._alarm = asyncio.create_task(workflow.sleep(length, summary=what[:180]))
+            self._alarm = asyncio.create_task(workflow.sleep(length, summary=what[:MAX_SUMMARY]))
 
-    async def _continue_as_new_if_long(self) -> None:
-        """Begin a new run well before the server refuses signals, callers answered first."""
-        info = workflow.info()
-        if self._rings < MAX_SIGNALS_PER_RUN and not info.is_continue_as_new_suggested():
-            return
-        if self._case.is_terminal or not workflow.all_handlers_finished():
+    def _begin_anew_if_long(self) -> None:
+        """Begin a new run well before the server refuses signals."""
+        if not self._begins_anew():
             return
         carried = Carried(
             case=self._case,
@@ -264,6 +269,24 @@ class CustomerTransfer(Doorbells, Levers):
         return views.evidence(self._case)
 
     # -- small print ---------------------------------------------------------------------------
+    def _commit_at(self) -> datetime | None:
+        """When billing may move, if all that it waits for now are doorbells."""
+        clock = clocks.next_clock(self._case)
+        if clock is None or not clocks.commit_is_due(self._case, workflow.now()):
+            return None
+        return clock.at if self._case.committing_since else self._inbox.holds_up(clock.at)
+
+    def _commit_is_due(self) -> bool:
+        at = self._commit_at()
+        return at is not None and at <= workflow.now()
+
+    def _begins_anew(self) -> bool:
+        return self._is_long and workflow.all_handlers_finished()
+
+    def _all_have_heard(self) -> bool:
+        paged = self._paging is None or self._paging.done()
+        return paged and workflow.all_handlers_finished()
+
     def _submit(self, bell: Bell, reading: TicketReading) -> None:
         self._case, answer = submissions.submitted(
             self._case, reading, workflow.now(), rung=bell.what
@@ -274,7 +297,7 @@ class CustomerTransfer(Doorbells, Levers):
         case = self._case
         known = tuple(record.ticket_id for record in case.slots if record.ticket_id)
         since = case.received_at - timedelta(days=30)
-        return await nearby(
+        return await look(
             TicketActivities.survey,
             SurveyWanted(
                 domain=case.domain,

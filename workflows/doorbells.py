@@ -26,7 +26,7 @@ NOTHING = RawValue(Payload())
 MAX_PAYLOAD = 65_536
 """Bytes of an argument that are looked at."""
 MAX_RINGS_PER_RUN = 2_000
-"""Signals and submissions after which a new run begins: a server refuses the 10,001st of one run."""
+"""Signals after which a new run begins: a server refuses the 10,001st of one run."""
 
 _Message = TypeVar("_Message", bound=BaseModel)
 

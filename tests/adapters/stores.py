@@ -59,7 +59,13 @@ class Stores:
         return self.database
 
 
-def sql_stores(database: Database, clock: Clock, another: Callable[[], Stores]) -> Stores:
+def _no_other() -> Stores:
+    pytest.fail("this test has but one worker")
+
+
+def sql_stores(
+    database: Database, clock: Clock, another: Callable[[], Stores] = _no_other
+) -> Stores:
     """The adapters over a database."""
     return Stores(
         accounts=SqlAccounts(database, clock=clock),
@@ -133,7 +139,7 @@ ACCOUNTS = AccountsFile(
 )
 
 
-def order(key: str = "transfer-example.com/1", **values: object) -> BillingOrder:
+def order(key: object = "transfer-example.com/1", **values: object) -> BillingOrder:
     """Move C-1 from acme to globex, an hour from now."""
     return BillingOrder.model_validate(
         {

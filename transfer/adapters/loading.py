@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -56,7 +57,7 @@ def changes(
         *(error for record in wanted for error in _reseller_errors(file, record, after_resellers)),
     ]
     if errors:
-        raise AccountsFileInvalid(errors)
+        raise AccountsFileInvalid(sorted(errors, key=_line))
     return Changes(
         new_resellers=tuple(r for r in file.resellers if r.id not in resellers),
         changed_resellers=tuple(
@@ -66,6 +67,11 @@ def changes(
         changed_customers=tuple(c for c in wanted if c.id in customers and c != customers[c.id]),
         report=_report([*file.resellers, *wanted], {**resellers, **customers}),
     )
+
+
+def _line(error: str) -> tuple[int, str]:
+    numbered = re.match(r"line (\d+):", error)
+    return int(numbered[1]) if numbered else 0, error
 
 
 def _report(

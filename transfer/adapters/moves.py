@@ -30,6 +30,8 @@ def conflict(
     who = order.customer
     if customer is None or current is None:
         return f"{who} is not on record, or nobody is billed for it."
+    if order.old == order.new:
+        return f"{who} is to be moved from {order.old} to itself."
     if current.reseller != order.old or customer.reseller != order.old:
         owner = current.reseller if current.reseller != order.old else customer.reseller
         return f"{who} is with {owner}, not with {order.old}."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from datetime import UTC, datetime
+from email.errors import HeaderParseError
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
@@ -16,6 +18,7 @@ import aiosmtplib
 from transfer import domains
 from transfer.errors import DomainInvalid, MailRefused, Unreachable
 from transfer.messages import Mail
+from transfer.values import one_line
 
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _REFUSES_FOR_GOOD = 500
@@ -63,9 +66,8 @@ class SmtpMailer:
             MailRefused: this mail will never be taken.
         """
         try:
-            to = _with_a_label(mail.to)
-            message = _message(mail, to, self._from)
-            await self._hand_over(message, to)
+            to = _recipient(mail.to)
+            await self._hand_over(_message(mail, to, self._from), to.addr_spec)
         except TimeoutError:
             raise Unreachable(f"{self} did not answer within {self._timeout:g} s.") from None
         except aiosmtplib.SMTPRecipientsRefused as error:
@@ -74,11 +76,9 @@ class SmtpMailer:
             raise self._answered(error.code, error.message) from None
         except aiosmtplib.SMTPResponseException as error:
             raise Unreachable(f"{self} answered {error.code} {_brief(error.message)}") from None
-        except aiosmtplib.SMTPNotSupported as error:  # SMTPUTF8, for an address with an umlaut
-            raise MailRefused(f"{self} cannot take it: {_brief(error)}") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise Unreachable(f"{self} cannot be reached: {_brief(error)}") from None
-        except ValueError as error:
+        except (ValueError, HeaderParseError) as error:
             raise MailRefused(f"It cannot be written as a mail: {_brief(error)}") from None
 
     async def check(self) -> None:
@@ -153,17 +153,20 @@ def _parsed(url: str) -> _Server:
     )
 
 
-def _with_a_label(address: str) -> str:
-    """The address with its domain in ASCII: any server takes that, few take the other form."""
+def _recipient(address: str) -> Address:
+    """The address, with its domain in ASCII: any server takes that, few take the other form.
+
+    Raises:
+        ValueError: it is none; HeaderParseError likewise.
+    """
     local, _, domain = address.rpartition("@")
-    if domain.isascii():
-        return address
-    with contextlib.suppress(DomainInvalid):
-        return f"{local}@{domains.to_a_label(domain)}"
-    return address
+    if not domain.isascii():
+        with contextlib.suppress(DomainInvalid):
+            return Address(addr_spec=f"{local}@{domains.to_a_label(domain)}")
+    return Address(addr_spec=address)
 
 
-def _message(mail: Mail, to: str, mail_from: str) -> EmailMessage:
+def _message(mail: Mail, to: Address, mail_from: str) -> EmailMessage:
     message = EmailMessage(policy=SMTP)
     message["From"] = mail_from
     message["To"] = to
@@ -180,5 +183,4 @@ def _message(mail: Mail, to: str, mail_from: str) -> EmailMessage:
 
 def _brief(error: object) -> str:
     """What a server said, as one short line: it is logged, and shown to staff."""
-    printable = "".join(c if c.isprintable() else " " for c in str(error))
-    return " ".join(printable.split())[:_MAX_REPLY]
+    return one_line(str(error))[:_MAX_REPLY]

@@ -10,7 +10,8 @@ from transfer.tickets import MAX_BODY, MAX_SUBJECT
 
 LEASE = timedelta(minutes=1)
 """How long a delivery that was taken from the outbox is nobody else's."""
-_AUTHORIZED = "AUTHORIZED"
+_SERVED = frozenset({"AUTHORIZED", "SLOT_REFUSED", "SLOT_WITHDRAWN"})
+"""A yes or a no that counted: it is used up, and speaks in no other transfer."""
 _MAX_ERROR = 500
 
 
@@ -19,17 +20,25 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+def holdable(text: str) -> str:
+    """Replace what no database can hold by U+FFFD: NUL, and halves of characters."""
+    if text.isascii() and "\0" not in text:
+        return text
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
 def one_line(text: str) -> str:
     """A neighbour's error as one line of at most 500 characters."""
     return " ".join(text.split())[:_MAX_ERROR]
 
 
 def use_of(evidence: Sequence[EvidenceRow]) -> list[dict[str, str]]:
-    """Which tickets this evidence used up: those that filled a slot."""
+    """Which tickets this evidence used up: those that said a valid yes or no."""
     return [
         {"ticket_id": row.ticket_id, "key": row.key}
         for row in evidence
-        if row.code == _AUTHORIZED and row.ticket_id
+        if row.code in _SERVED and row.ticket_id
     ]
 
 

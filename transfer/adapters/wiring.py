@@ -39,10 +39,7 @@ async def neighbours(settings: Settings) -> AsyncGenerator[Neighbours]:
         raise InputInvalid(
             "TRANSFER_TICKETS_URL: only the built-in desk is known. Set it to database:"
         )
-    try:
-        mailer = SmtpMailer(settings.smtp_url.get_secret_value(), settings.mail_from)
-    except ValueError as error:
-        raise InputInvalid(f"TRANSFER_SMTP_URL, TRANSFER_MAIL_FROM: {error}") from None
+    smtp = mailer(settings)
     database = Database(settings.database_url.get_secret_value())
     try:
         yield Neighbours(
@@ -50,7 +47,19 @@ async def neighbours(settings: Settings) -> AsyncGenerator[Neighbours]:
             tickets=SqlDesk(database),
             ledger=SqlLedger(database),
             staff_queue=SqlStaffQueue(database),
-            mailer=mailer,
+            mailer=smtp,
         )
     finally:
         await database.close()
+
+
+def mailer(settings: Settings) -> SmtpMailer:
+    """The way out for mails.
+
+    Raises:
+        InputInvalid: its URL or the sender's address is none.
+    """
+    try:
+        return SmtpMailer(settings.smtp_url.get_secret_value(), settings.mail_from)
+    except ValueError as error:
+        raise InputInvalid(f"TRANSFER_SMTP_URL, TRANSFER_MAIL_FROM: {error}") from None

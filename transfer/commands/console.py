@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import io
 import json
 import os
 import sys
@@ -16,6 +18,7 @@ from pydantic_core import to_jsonable_python
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.client import (
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
@@ -25,7 +28,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from transfer.errors import InputInvalid, NotFound, RuleBroken, TransferError, Unreachable
+from transfer.errors import InputInvalid, RuleBroken, TransferError, Unreachable
 from transfer.temporal import is_away
 
 _T = TypeVar("_T")
@@ -48,12 +51,21 @@ class Exit(IntEnum):
 
 _EXPECTED = (
     TransferError,
+    OSError,
     RPCError,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
 )
+
+
+_CODES: dict[type[TransferError], Exit] = {
+    RuleBroken: Exit.REFUSED,
+    InputInvalid: Exit.USAGE,
+    Unreachable: Exit.AWAY,
+}
+"""Of an error and of its subclasses; every other one is a failure."""
 
 
 class Refused(RuleBroken):
@@ -90,22 +102,21 @@ def exit_code(error: BaseException) -> tuple[Exit, str]:
     if isinstance(error, WorkflowUpdateFailedError) and isinstance(error.cause, ApplicationError):
         name = error.cause.type or "refused"
         text = error.cause.message.removeprefix(f"{name}: ")
-        rules = _names(RuleBroken)
-        return (Exit.REFUSED if name in rules else Exit.FAILED), f"{name}: {text}"
+        return next((c for kind, c in _CODES.items() if name in _names(kind)), Exit.FAILED), (
+            f"{name}: {text}"
+        )
     if isinstance(error, WorkflowUpdateRPCTimeoutOrCancelledError):
-        return Exit.AWAY, "No worker answers. Start one with: python worker.py"
+        return Exit.AWAY, (
+            "No worker answered in time, so it may still be done later. Look with:"
+            " python starter.py show"
+        )
     if isinstance(error, RPCError):
         return _of_rpc(error)
     if isinstance(error, WorkflowQueryFailedError | WorkflowQueryRejectedError):
         return Exit.FAILED, f"The transfer could not answer: {error}"
-    codes: dict[type[TransferError], Exit] = {
-        RuleBroken: Exit.REFUSED,
-        InputInvalid: Exit.USAGE,
-        NotFound: Exit.FAILED,
-        Unreachable: Exit.AWAY,
-    }
-    code = next((code for kind, code in codes.items() if isinstance(error, kind)), Exit.FAILED)
-    return code, str(error)
+    return next((c for kind, c in _CODES.items() if isinstance(error, kind)), Exit.FAILED), (
+        str(error) or type(error).__name__
+    )
 
 
 def leave(command: Callable[[], object]) -> NoReturn:
@@ -114,34 +125,56 @@ def leave(command: Callable[[], object]) -> NoReturn:
     The SDK's threads can abort the interpreter while it shuts down, and then a good run would end
     with a signal instead of its exit code. So this leaves without that shutdown.
     """
-    code: int
-    try:
-        command()
-        code = Exit.DONE
-    except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else Exit.FAILED
-    except KeyboardInterrupt:
-        code = 130
-    except Refused:
-        code = Exit.REFUSED
-    except _EXPECTED as error:
-        code, text = exit_code(error)
-        err.print(escape(text), soft_wrap=True)
-    except Exception:  # noqa: BLE001 - a bug of ours: shown whole, and still a clean exit code
-        err.print_exception()
-        code = Exit.FAILED
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without umlauts gets \\xfc
+            stream.reconfigure(errors="backslashreplace")
+    code = finished(command)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody reads any more
+            stream.flush()
     time.sleep(0.05)  # the SDK's threads drop their references to Python objects
     os._exit(code)
 
 
+def finished(command: Callable[[], object]) -> int:
+    """Run a command line to its end and return its exit code; what went wrong is one line."""
+    try:
+        _unpacked(command)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else Exit.FAILED
+    except KeyboardInterrupt:
+        return 130
+    except Refused:
+        return Exit.REFUSED
+    except _EXPECTED as error:
+        code, text = exit_code(error)
+        err.print(escape(text), soft_wrap=True)
+        return code
+    except Exception:  # noqa: BLE001 - a bug of ours: shown whole, and still a clean exit code
+        err.print_exception()
+        return Exit.FAILED
+    return Exit.DONE
+
+
+def _unpacked(command: Callable[[], object]) -> None:
+    """Run it; of a group with one error in it, that error is what happened."""
+    try:
+        command()
+    except BaseExceptionGroup as group:
+        if len(group.exceptions) == 1:
+            raise group.exceptions[0] from None
+        raise
+
+
 def _of_rpc(error: RPCError) -> tuple[Exit, str]:
+    said = error.message.rstrip(".")
     if is_away(error):
         return Exit.AWAY, "Temporal or its worker does not answer. Run: python starter.py doctor"
+    if any(one.Is(NamespaceNotFoundFailure.DESCRIPTOR) for one in error.grpc_status.details):
+        return Exit.AWAY, f"Temporal says: {said}. Create it, or set TEMPORAL_NAMESPACE."
     if error.status is RPCStatusCode.NOT_FOUND:
-        return Exit.FAILED, f"{error.message}. See the open ones with: python starter.py list"
-    return Exit.FAILED, f"Temporal refused: {error.message}"
+        return Exit.FAILED, f"{said}. See the open ones with: python starter.py list"
+    return Exit.FAILED, f"Temporal refused: {said}. Run: python starter.py doctor"
 
 
 def _names(kind: type[TransferError]) -> set[str]:

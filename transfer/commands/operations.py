@@ -1,4 +1,7 @@
-"""Setting up and looking after: ``setup`` and ``doctor``."""
+"""Setting up and looking after: ``setup`` and ``doctor``.
+
+Alembic is imported by those who need it: it would cost every other command a third of a second.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,11 @@ from collections.abc import Awaitable
 from datetime import timedelta
 from enum import StrEnum
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError
 
-from transfer.adapters.smtp_mailer import SmtpMailer
-from transfer.adapters.sql.setup import SchemaState, check, upgrade
-from transfer.commands.console import document, run, say, table
+from transfer.adapters.wiring import mailer
+from transfer.commands.console import document, exit_code, run, say, table
 from transfer.commands.context import temporal
 from transfer.commands.transfers import AsJson
 from transfer.errors import TransferError, Unreachable
@@ -50,6 +53,8 @@ def setup() -> None:
 
 
 async def _setup() -> None:
+    from transfer.adapters.sql.setup import upgrade  # noqa: PLC0415 - see the module's docstring
+
     settings = load_settings()
     await upgrade(settings.database_url.get_secret_value())
     say("The database's schema is current.")
@@ -91,14 +96,16 @@ async def _looked(what: str, looking: Awaitable[str]) -> Check:
     except TimeoutError:
         return Check(what=what, health=Health.WRONG, found="It hangs. Look at its logs.")
     except RPCError as error:
-        return Check(what=what, health=Health.WRONG, found=f"Temporal said: {error.message}")
+        return Check(what=what, health=Health.WRONG, found=exit_code(error)[1])
     except TransferError as error:
         return Check(what=what, health=Health.WRONG, found=str(error))
 
 
 async def _temporal_answers() -> str:
     client = await temporal()
-    await client.service_client.check_health(timeout=RPC_TIMEOUT)
+    await client.workflow_service.describe_namespace(
+        DescribeNamespaceRequest(namespace=client.namespace), timeout=RPC_TIMEOUT
+    )
     return f"{client.service_client.config.target_host}, namespace {client.namespace}"
 
 
@@ -117,6 +124,8 @@ async def _workers_poll() -> str:
 
 
 async def _schema_is_current(settings: Settings) -> str:
+    from transfer.adapters.sql.setup import SchemaState, check  # noqa: PLC0415 - likewise
+
     state = await check(settings.database_url.get_secret_value())
     if state is not SchemaState.CURRENT:
         raise TransferError(f"The schema is {state.value}. Run: python starter.py setup")
@@ -124,7 +133,7 @@ async def _schema_is_current(settings: Settings) -> str:
 
 
 async def _mail_server_answers(settings: Settings) -> str:
-    await SmtpMailer(settings.smtp_url.get_secret_value(), settings.mail_from).check()
+    await mailer(settings).check()
     return "answers"
 
 

@@ -9,7 +9,13 @@ import typer
 
 from transfer.commands.console import checked, document, run, say
 from transfer.commands.context import handle, temporal
-from transfer.commands.transfers import AsJson, Domain, print_status
+from transfer.commands.transfers import (
+    AsJson,
+    Domain,
+    print_status,
+    refusing_if_over,
+    status_of,
+)
 from transfer.messages import (
     AdmitTicket,
     Cancel,
@@ -130,9 +136,11 @@ def retry(domain: Domain, by: By, reason: Reason = "try again", as_json: AsJson 
 
 async def _pull(domain: str, lever: str, action: StaffAction, *, as_json: bool) -> None:
     transfer = await handle(await temporal(), domain)
-    status = await transfer.execute_update(
-        lever, action, result_type=Status, rpc_timeout=RPC_TIMEOUT
-    )
+    await status_of(transfer)  # with no worker, nothing is sent that could take effect later
+    async with refusing_if_over(transfer, "NotAllowedInState"):
+        status = await transfer.execute_update(
+            lever, action, result_type=Status, rpc_timeout=RPC_TIMEOUT
+        )
     if as_json:
         document(status)
         return

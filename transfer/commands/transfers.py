@@ -5,22 +5,30 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
-from datetime import datetime
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic_core import to_jsonable_python
 from rich.markup import escape
-from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+)
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
 
 from transfer import opening, views
 from transfer.case import TERMINAL, Case, Finding, State
 from transfer.commands import console
 from transfer.commands.console import Refused, document, out, run, say, table
 from transfer.commands.context import Handle, database, handle, now, temporal, workflow_id
-from transfer.errors import InputInvalid, NotFound
+from transfer.errors import InputInvalid, NotFound, RuleBroken, Unreachable
 from transfer.messages import (
     Delivery,
     Doorbell,
@@ -48,6 +56,8 @@ from workflows.customer_transfer import CustomerTransfer, Start
 
 MAX_LISTED = 500
 WATCH_EVERY_SECONDS = 0.5
+ANSWER_TIMEOUT = timedelta(seconds=90)
+"""How long ``ticket --wait`` waits: a ticket that is not there is looked for for a minute."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Domain = Annotated[str, typer.Argument(help="Any domain of the customer.", metavar="DOMAIN")]
@@ -64,34 +74,41 @@ def start(
     as_json: AsJson = False,
 ) -> None:
     """Start the transfer of a customer; again, it shows the open one."""
-    run(_start(domain, to, from_, by or getpass.getuser(), dry_run=dry_run, as_json=as_json))
-
-
-async def _start(
-    domain: str, to: str, from_: str | None, by: str, *, dry_run: bool, as_json: bool
-) -> None:
-    request = TransferRequest(
+    request = console.checked(
+        TransferRequest,
         domain=domain,
         new_reseller=to,
         old_reseller=from_,
-        requested_by=by,
+        requested_by=by or whoami(),
         policy=load_settings().policy(),
     )
+    run(_start(request, dry_run=dry_run, as_json=as_json))
+
+
+async def _start(request: TransferRequest, *, dry_run: bool, as_json: bool) -> None:
     async with database() as opened:
-        facts = await opened.accounts.facts(domain, to)
+        facts = await opened.accounts.facts(request.domain, request.new_reseller)
     findings = opening.preflight(request, facts, now())
-    errors = [finding for finding in findings if not finding.warning]
-    if errors or facts.customer is None or facts.new is None:
-        _show_findings("Not started", findings, as_json=as_json, outcome="refused")
-        raise Refused(", ".join(finding.code for finding in errors))
+    if facts.customer is None or facts.new is None:
+        _refuse(findings, as_json=as_json)
     workflow_id = opening.transfer_id(facts.customer.domains[0])
-    if dry_run:
-        _show_findings(
-            f"Nothing stands against {workflow_id}", findings, as_json=as_json, outcome="possible"
-        )
+    client = await temporal()
+    stopped = any(not finding.warning for finding in findings)
+    if stopped or dry_run:
+        present = await _described(client, workflow_id)
+        if present is not None and present.status is WorkflowExecutionStatus.RUNNING:
+            _already_open(present, facts.new.id, findings, as_json=as_json)
+        elif stopped:
+            _refuse(findings, as_json=as_json)
+        else:
+            _show_findings(
+                f"Nothing stands against {workflow_id}",
+                findings,
+                as_json=as_json,
+                outcome="possible",
+            )
         return
     expected = opening.opened(Case.received(request, workflow_id, workflow_id, now()), facts, now())
-    client = await temporal()
     begin = Start(**request.model_dump())
     try:
         started = await client.start_workflow(
@@ -101,11 +118,12 @@ async def _start(
             task_queue=TASK_QUEUE,
             search_attributes=search_attributes(views.attributes(expected)),
             static_summary=f"{expected.shown_domain}: {expected.old} to {expected.new}",
-            static_details=f"Asked for by {by}. Charges: {expected.charges}.",
+            static_details=f"Asked for by {request.requested_by}. Charges: {expected.charges}.",
             rpc_timeout=RPC_TIMEOUT,
         )
     except WorkflowAlreadyStartedError:
-        await _already_open(client, workflow_id, facts.new.id, as_json=as_json)
+        present = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
+        _already_open(present, facts.new.id, findings, as_json=as_json)
         return
     if as_json:
         document(
@@ -123,22 +141,55 @@ async def _start(
     say(f"Follow it with: python starter.py watch {facts.customer.domains[0]}")
 
 
-async def _already_open(
-    client: Client, workflow_id: str, new_reseller: str, *, as_json: bool
+def whoami() -> str:
+    """Who runs this, as far as the system knows: in a container it may not."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "operator"
+
+
+async def _described(client: Client, workflow_id: str) -> WorkflowExecutionDescription | None:
+    """What Temporal knows of a transfer, without a worker; ``None`` where there is none."""
+    try:
+        return await client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return None
+        raise
+
+
+def _already_open(
+    present: WorkflowExecutionDescription,
+    new_reseller: str,
+    findings: tuple[Finding, ...],
+    *,
+    as_json: bool,
 ) -> None:
     """The same request again is done already; another one is refused."""
-    description = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
-    to = description.typed_search_attributes.get(NEW_RESELLER)
-    state = description.typed_search_attributes.get(TRANSFER_STATE)
-    if to != new_reseller:
-        fix = f"{workflow_id} to {to} is open ({state}). Cancel it first, or wait for its end."
-        finding = Finding(code=f"TRANSFER_ALREADY_OPEN({workflow_id})", fix=fix)
-        _show_findings("Not started", (finding,), as_json=as_json, outcome="refused")
-        raise Refused(finding.code)
+    to = present.typed_search_attributes.get(NEW_RESELLER)
+    state = present.typed_search_attributes.get(TRANSFER_STATE)
+    claim_is_wrong = any(finding.code == "NOT_CURRENT_RESELLER" for finding in findings)
+    if to != new_reseller or claim_is_wrong:
+        fix = f"{present.id} to {to} is open ({state}). Cancel it first, or wait for its end."
+        finding = Finding(code=f"TRANSFER_ALREADY_OPEN({present.id})", fix=fix)
+        _refuse((*findings, finding), as_json=as_json)
     if as_json:
-        document({"outcome": "open", "transfer_id": workflow_id, "state": state})
+        document(
+            {
+                "outcome": "open",
+                "transfer_id": present.id,
+                "run_id": present.run_id,
+                "state": state,
+            }
+        )
     else:
-        say(f"{workflow_id} to {to} is open already ({state}). Nothing was started.")
+        say(f"{present.id} to {to} is open already ({state}). Nothing was started.")
+
+
+def _refuse(findings: tuple[Finding, ...], *, as_json: bool) -> NoReturn:
+    _show_findings("Not started", findings, as_json=as_json, outcome="refused")
+    raise Refused(", ".join(finding.code for finding in findings if not finding.warning))
 
 
 def list_(
@@ -220,12 +271,16 @@ def show(domain: Domain, as_json: AsJson = False) -> None:
 
 async def _show(domain: str, *, as_json: bool) -> None:
     status = await status_of(await handle(await temporal(), domain))
-    async with database() as opened:
-        deliveries = await opened.ledger.deliveries(status.key)
     if as_json:
         document(status)
         return
     print_status(status)
+    try:
+        async with database() as opened:
+            deliveries = await opened.ledger.deliveries(status.key)
+    except Unreachable as error:
+        say(f"Whether the notices arrived is not known: {error}")
+        return
     _print_delivery_trouble(deliveries)
 
 
@@ -289,16 +344,19 @@ async def _ticket(domain: str, what: Intent, ticket_id: str, *, wait: bool, as_j
     doorbell = console.checked(Doorbell, ticket_id=ticket_id)
     transfer = await handle(await temporal(), domain)
     if not wait:
-        await transfer.signal(what.value, doorbell, rpc_timeout=RPC_TIMEOUT)
+        async with refusing_if_over(transfer, "LATE"):
+            await transfer.signal(what.value, doorbell, rpc_timeout=RPC_TIMEOUT)
         if as_json:
             document({"outcome": "signalled", "transfer_id": transfer.id})
         else:
             say(f"Told {transfer.id} of ticket {ticket_id}.")
         return
     submission = Submission(what=what, ticket_id=doorbell.ticket_id)
-    answer = await transfer.execute_update(
-        "submit", submission, result_type=SubmissionAnswer, rpc_timeout=RPC_TIMEOUT
-    )
+    await status_of(transfer)  # with no worker, nothing is sent that could take effect later
+    async with refusing_if_over(transfer, "LATE"):
+        answer = await transfer.execute_update(
+            "submit", submission, result_type=SubmissionAnswer, rpc_timeout=ANSWER_TIMEOUT
+        )
     if as_json:
         document(answer)
     elif answer.accepted:
@@ -324,7 +382,10 @@ def evidence(
             out_file.write_text(text + "\n", encoding="utf-8")
         except OSError as error:
             raise InputInvalid(f"{out_file}: {error.strerror}. Name another file.") from error
-        say(f"Wrote {len(rows)} events to {out_file}.")
+        if as_json:
+            document({"key": rows[0].key, "events": len(rows), "file": str(out_file)})
+        else:
+            say(f"Wrote {len(rows)} events to {out_file}.")
     elif as_json:
         document(rows)
     else:
@@ -361,6 +422,25 @@ async def status_of(transfer: Handle) -> Status:
 async def evidence_of(transfer: Handle) -> EvidenceView:
     """The evidence query's answer."""
     return await transfer.query(CustomerTransfer.evidence, rpc_timeout=RPC_TIMEOUT)
+
+
+@asynccontextmanager
+async def refusing_if_over(transfer: Handle, code: str) -> AsyncGenerator[None]:
+    """Say of a transfer that takes no message any more that it is over, not that there is none.
+
+    Raises:
+        RuleBroken: it is over; the message begins with ``code``.
+    """
+    try:
+        yield
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        present = await transfer.describe(rpc_timeout=RPC_TIMEOUT)
+        state = present.typed_search_attributes.get(TRANSFER_STATE)
+        ended = shown(present.close_time)
+        text = f"{code}: {transfer.id} is {state} since {ended} UTC. Nothing changes it any more."
+        raise RuleBroken(text) from error
 
 
 def shown(instant: datetime | None) -> str:

@@ -9,13 +9,14 @@ stays inside its sentence.
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from transfer import values
 
 MAX_SUBJECT = 120
 MAX_LINE = 500
@@ -55,9 +56,7 @@ def one_line(value: object, limit: int = MAX_LINE) -> str:
     Marks that turn the direction of writing or have no width count as control characters: with
     them a name could show itself as another.
     """
-    text = str(value)[: 4 * MAX_LINE]
-    clean = "".join(" " if unicodedata.category(c) in _UNSEEN else c for c in text)
-    line = " ".join(clean.split())
+    line = values.one_line(str(value)[: 4 * MAX_LINE])
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
@@ -170,6 +169,3 @@ def _environment() -> Environment:
         "short": one_line,
     }
     return environment
-
-
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})

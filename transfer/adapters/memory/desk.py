@@ -15,7 +15,7 @@ from transfer.adapters.desk import (
 )
 from transfer.adapters.memory.accounts import MemoryAccounts
 from transfer.adapters.memory.neighbour import Neighbour
-from transfer.adapters.tools import utc_now
+from transfer.adapters.tools import holdable, utc_now
 from transfer.errors import TicketNotFound, UnknownAccount
 from transfer.parties import Person
 from transfer.tickets import Channel, Ticket
@@ -73,6 +73,7 @@ class MemoryDesk(Neighbour):
     ) -> Ticket:
         """See ``Desk.file``."""
         self.reach()
+        by, subject, body = holdable(by), holdable(subject), holdable(body)
         check_texts(by=by, subject=subject, body=body)
         record = self._accounts.resellers.get(account) or self._accounts.customers.get(account)
         if record is None:
@@ -97,7 +98,7 @@ class MemoryDesk(Neighbour):
         self.reach()
         check_texts(subject=subject, body=body)
         given = {"subject": subject, "body": body}
-        texts = {name: text for name, text in given.items() if text is not None}
+        texts = {name: holdable(text) for name, text in given.items() if text is not None}
         return self._put(self._one(ticket_id).model_copy(update={**texts, **self._now(ticket_id)}))
 
     async def close(self, ticket_id: str) -> Ticket:

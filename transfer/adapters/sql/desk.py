@@ -20,7 +20,7 @@ from transfer.adapters.desk import (
 from transfer.adapters.sql.engine import Database, insert_new
 from transfer.adapters.sql.records import read_people
 from transfer.adapters.sql.schema import customers, resellers, ticket_replies, tickets
-from transfer.adapters.tools import utc_now
+from transfer.adapters.tools import holdable, utc_now
 from transfer.errors import TicketNotFound, UnknownAccount
 from transfer.parties import Person
 from transfer.tickets import Channel, Ticket
@@ -75,6 +75,7 @@ class SqlDesk:
         delegated: bool = False,
     ) -> Ticket:
         """See ``Desk.file``."""
+        by, subject, body = holdable(by), holdable(subject), holdable(body)
         check_texts(by=by, subject=subject, body=body)
         person = by.strip()
         async with self._database.write() as connection:
@@ -102,8 +103,8 @@ class SqlDesk:
         check_texts(subject=subject, body=body)
         async with self._database.write() as connection:
             ticket = await read_ticket(connection, ticket_id, lock=True)
-            subject = ticket.subject if subject is None else subject
-            body = ticket.body if body is None else body
+            subject = ticket.subject if subject is None else holdable(subject)
+            body = ticket.body if body is None else holdable(body)
             texts = {"subject": subject, "body": body, "search": searchable(subject, body)}
             return await self._revise(connection, ticket, texts)
 

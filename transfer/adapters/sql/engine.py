@@ -30,6 +30,7 @@ _DRIVERS = {
 _SCHEMA_MISSING = ("42P01", "42703", "3F000")
 _READ_ONLY = "25006"
 """SQLSTATE of a write on a standby: what clients meet for a moment while PostgreSQL fails over."""
+_MEND = "Run: python starter.py setup"
 _MAX_REASON = 200
 
 
@@ -192,7 +193,9 @@ def _why_away(error: exc.SQLAlchemyError | OSError) -> str | None:
     said = str(error.orig)
     state = getattr(error.orig, "sqlstate", None)
     if state in _SCHEMA_MISSING or "no such table" in said or "no such column" in said:
-        return "its tables are missing or old. Run: python starter.py setup"
+        return f"its tables are missing or old. {_MEND}"
+    if said == "unable to open database file":
+        return f"{said}. {_MEND}"
     passing = isinstance(error, exc.OperationalError | exc.InterfaceError)
     # A file that is no database is a bare DatabaseError.
     broken_file = type(error.orig) is sqlite3.DatabaseError

@@ -8,6 +8,8 @@ from decimal import Decimal
 from sqlalchemy import BigInteger, DateTime, Dialect, Integer, Numeric, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from transfer.adapters.tools import holdable
+
 BigInt = BigInteger().with_variant(Integer(), "sqlite")
 """SQLite counts up only in a column that is called exactly INTEGER."""
 
@@ -71,14 +73,11 @@ class Money(TypeDecorator[Decimal]):
 
 
 class Txt(TypeDecorator[str]):
-    """Text of any length. What no database can hold becomes U+FFFD: people send NUL bytes, too."""
+    """Text of any length; see ``holdable``."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Replace NUL (PostgreSQL refuses it) and half characters (they are not Unicode)."""
-        if value is None or (value.isascii() and "\0" not in value):
-            return None if value is None else str(value)  # an enum's member becomes its value
-        whole = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return whole.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        """Replace what cannot be held; an enum's member becomes its value."""
+        return None if value is None else holdable(str(value))

@@ -10,6 +10,7 @@ import email.policy
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -174,6 +175,8 @@ class Stack:
         return "\n".join(lines[-15:]) or "(empty)"
 
     def _stop(self) -> None:
+        for name in (signal.SIGINT, signal.SIGTERM):  # whoever is impatient now leaves orphans
+            signal.signal(name, signal.SIG_IGN)
         for process in reversed(self._processes.values()):
             process.terminate()
             try:

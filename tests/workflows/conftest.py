@@ -1,0 +1,84 @@
+"""One worker a session for each kind of server; one world, with a domain of its own, for each test."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zlib
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+from temporalio.testing import WorkflowEnvironment
+
+from tests.workflows.town import Town
+from tests.workflows.world import World
+
+HISTORIES = Path(__file__).parents[1] / "histories"
+MAX_EVENTS = 400
+"""Longer runs are not kept: a flood is the same event a thousand times."""
+
+
+@pytest.fixture(scope="session")
+async def skipping_town(skipping_server: WorkflowEnvironment) -> AsyncGenerator[Town]:
+    """A worker on the server whose clock jumps."""
+    town = Town()
+    async with town.worker(skipping_server.client):
+        yield town
+
+
+@pytest.fixture(scope="session")
+async def real_town(dev_server: WorkflowEnvironment) -> AsyncGenerator[Town]:
+    """A worker on the real server."""
+    town = Town()
+    async with town.worker(dev_server.client):
+        yield town
+
+
+@pytest.fixture
+async def world(
+    request: pytest.FixtureRequest, skipping_server: WorkflowEnvironment, skipping_town: Town
+) -> AsyncGenerator[World]:
+    """A transfer on the server whose clock jumps."""
+    world = World(skipping_server, skipping_town, domain_of(request.node.nodeid))
+    yield world
+    await _settle_up(request, world)
+
+
+@pytest.fixture
+async def real_world(
+    request: pytest.FixtureRequest, dev_server: WorkflowEnvironment, real_town: Town
+) -> AsyncGenerator[World]:
+    """A transfer on the real server."""
+    world = World(dev_server, real_town, domain_of(request.node.nodeid))
+    yield world
+    await _settle_up(request, world)
+
+
+def domain_of(nodeid: str) -> str:
+    """A domain that is the same in every run, and no other test's."""
+    return f"d{zlib.crc32(nodeid.encode()):08x}.example"
+
+
+def scenario(nodeid: str) -> str:
+    """The name of a test's history."""
+    name = nodeid.rpartition("/")[2].replace(".py::", "-")
+    return re.sub(r"[^\w]+", "-", name).strip("-")
+
+
+async def _settle_up(request: pytest.FixtureRequest, world: World) -> None:
+    try:
+        if world.was_started:
+            await world.assert_unharmed()
+            if request.config.getoption("--write-histories"):
+                await _write_histories(scenario(request.node.nodeid), world)
+    finally:
+        await world.leave()
+
+
+async def _write_histories(name: str, world: World) -> None:
+    HISTORIES.mkdir(exist_ok=True)
+    runs = [h async for h in world.histories() if len(h.events) <= MAX_EVENTS]
+    for number, history in enumerate(runs[-2:]):
+        path = HISTORIES / f"{name}{f'.{number}' if number else ''}.json.gz"
+        path.write_bytes(gzip.compress(history.to_json().encode(), mtime=0))

@@ -1,0 +1,310 @@
+"""A world for one transfer: its parties file tickets and ring, staff pull levers, time passes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
+from temporalio.client import WorkflowHandle, WorkflowHistory, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+from temporalio.testing import WorkflowEnvironment
+
+from tests.conftest import PATIENCE, assert_eventually
+from tests.workflows.town import Hook, Town
+from transfer import opening, views
+from transfer.case import Case, State
+from transfer.messages import EvidenceRow, SubmissionAnswer, TransferRequest
+from transfer.parties import Slot
+from transfer.policy import Policy
+from transfer.temporal import TASK_QUEUE, search_attributes
+from transfer.tickets import Channel, Intent, text_to_file
+from workflows.customer_transfer import CustomerTransfer, Start
+
+Handle = WorkflowHandle[CustomerTransfer, views.Outcome]
+
+ADMINISTRATOR = {Slot.RELEASE: "ann", Slot.AUTHORIZE: "carl", Slot.ACCEPT: "gina"}
+
+
+class World:
+    """One transfer, and everybody around it. Its domain is nobody else's."""
+
+    def __init__(self, env: WorkflowEnvironment, town: Town, domain: str) -> None:
+        self.env, self.town, self.domain = env, town, domain
+        self.client = env.client
+        self.id = opening.transfer_id(domain)
+        self.customer = domain
+        self._handle: Handle | None = None
+
+    # -- starting and ending -------------------------------------------------------------------
+    async def settle(self, reseller: str = "acme") -> None:
+        """Let the customer move in, unless it has."""
+        self.town.now = await self.now()
+        if self.customer == self.domain:
+            self.customer = self.town.settle(self.domain, reseller).id
+
+    async def start(
+        self, *, to: str = "globex", from_: str | None = None, old: str = "acme", **policy: Any
+    ) -> Handle:
+        """Start the transfer the way the starter does."""
+        await self.settle(old)
+        request = TransferRequest(
+            domain=self.domain, new_reseller=to, old_reseller=from_, policy=Policy(**policy)
+        )
+        facts = await self.town.accounts.facts(self.domain, to)
+        now = self.town.now
+        expected = opening.opened(Case.received(request, self.id, self.id, now), facts, now)
+        self._handle = await self.client.start_workflow(
+            CustomerTransfer.run,
+            Start(**request.model_dump()),
+            id=self.id,
+            task_queue=TASK_QUEUE,
+            search_attributes=search_attributes(views.attributes(expected)),
+        )
+        return self._handle
+
+    @property
+    def was_started(self) -> bool:
+        """Whether there is a transfer."""
+        return self._handle is not None
+
+    @property
+    def handle(self) -> Handle:
+        """The transfer that was started."""
+        assert self._handle is not None, "start it first"
+        return self._handle
+
+    async def result(self, within: float = PATIENCE) -> views.Outcome:
+        """How the transfer ends. On the skipping server, time flies until then."""
+        return await asyncio.wait_for(self.handle.result(), within)
+
+    async def ends(self, outcome: State, within: float = PATIENCE) -> views.Outcome:
+        """Assert how the transfer ends."""
+        result = await self.result(within)
+        assert result.outcome is outcome, result
+        return result
+
+    async def leave(self) -> None:
+        """Leave nothing running, nobody away, and nobody listening."""
+        self.town.all_are_back()
+        watch = self.town.watch
+        for hooks in (watch.before, watch.after):
+            for call in [call for call in hooks if call[0] == self.id]:
+                del hooks[call]
+        try:
+            await self.client.get_workflow_handle(self.id).terminate()
+        except RPCError:
+            pass  # it is over
+
+    # -- what the parties do -------------------------------------------------------------------
+    async def file(
+        self,
+        what: str,
+        *,
+        of: str | None = None,
+        by: str | None = None,
+        account: str | None = None,
+        domain: str | None = None,
+        body: str | None = None,
+        channel: Channel = Channel.PANEL,
+        delegated: bool = False,
+    ) -> str:
+        """File the ticket that says ``what``, for the party of the slot ``of``; return its id."""
+        self.town.now = await self.now()
+        slot = Slot(of or what)
+        accounts = self.town.accounts
+        customer = accounts.customers[self.customer]
+        old, new = accounts.resellers["acme"].account, accounts.resellers["globex"].account
+        subject, text = text_to_file(Intent(what), domain or self.domain, old, new)
+        owner = {Slot.RELEASE: old.id, Slot.AUTHORIZE: customer.id, Slot.ACCEPT: new.id}[slot]
+        ticket = await self.town.desk.file(
+            account or owner,
+            by or ADMINISTRATOR[slot],
+            subject,
+            text if body is None else body,
+            channel=channel,
+            delegated=delegated,
+        )
+        return ticket.id
+
+    async def ring(self, what: str, ticket_id: str) -> None:
+        """Ring the doorbell: tell the transfer that there is a ticket."""
+        await self.handle.signal(what, {"ticket_id": ticket_id})
+
+    async def says(self, what: str, **ticket: Any) -> str:
+        """File a ticket and ring for it."""
+        ticket_id = await self.file(what, **ticket)
+        await self.ring(what, ticket_id)
+        return ticket_id
+
+    async def all_agree(self) -> None:
+        """All three parties file their tickets, and ring."""
+        for slot in Slot:
+            await self.says(slot.value)
+
+    async def submit(
+        self, what: str, ticket_id: str, update_id: str | None = None
+    ) -> SubmissionAnswer:
+        """Hand in a ticket and wait for the answer."""
+        return await asyncio.wait_for(
+            self.handle.execute_update(
+                "submit",
+                {"what": what, "ticket_id": ticket_id},
+                id=update_id,
+                result_type=SubmissionAnswer,
+            ),
+            PATIENCE,
+        )
+
+    # -- what staff do -------------------------------------------------------------------------
+    async def staff(self, lever: str, *, who: str = "sam", **fields: Any) -> views.Status:
+        """Pull a lever."""
+        message = {"staff": who, "reason": "because", **fields}
+        return await asyncio.wait_for(
+            self.handle.execute_update(lever, message, result_type=views.Status), PATIENCE
+        )
+
+    async def staff_may_not(self, lever: str, **fields: Any) -> str:
+        """Assert that a lever is refused and leaves no trace; return the rule's name."""
+        before = await self.counts()
+        try:
+            await self.staff(lever, **fields)
+        except WorkflowUpdateFailedError as refusal:
+            assert isinstance(refusal.cause, ApplicationError), refusal.cause
+            after = await self.counts()
+            for name in ("UPDATE_ACCEPTED", "UPDATE_COMPLETED"):
+                assert after[name] == before[name], f"{lever} was refused, and is in the history"
+            return refusal.cause.type or ""
+        raise AssertionError(f"{lever} was allowed")
+
+    # -- time ----------------------------------------------------------------------------------
+    async def now(self) -> datetime:
+        """The server's time."""
+        return (await self.env.get_current_time()).astimezone(UTC)
+
+    async def pass_time(self, **length: float) -> None:
+        """Let time fly (on the skipping server)."""
+        try: await asyncio.wait_for(self.env.sleep(timedelta(**length)), PATIENCE)
+        except TimeoutError:
+            async for h in self.histories():
+                for e in h.events: print(e.event_id, e.event_time.ToDatetime(), EventType.Name(e.event_type))
+            print(await self.now()); raise
+
+    async def pass_until(self, instant: datetime) -> None:
+        """Let time fly up to a second after an instant."""
+        await self.pass_time(seconds=max(0.0, (instant - await self.now()).total_seconds()) + 1)
+
+    # -- what can be seen ----------------------------------------------------------------------
+    async def status(self) -> views.Status:
+        """The ``status`` query."""
+        return await asyncio.wait_for(self.handle.query(CustomerTransfer.status), PATIENCE)
+
+    async def until(self, state: State) -> views.Status:
+        """Wait until the transfer is in a state."""
+
+        async def reached() -> None:
+            status = await self.status()
+            assert status.state is state, status.summary
+
+        await assert_eventually(reached)
+        return await self.status()
+
+    async def until_slot(self, slot: str, state: str) -> views.SlotView:
+        """Wait until a slot is in a state."""
+
+        async def reached() -> None:
+            view = (await self.status()).slots.get(Slot(slot))
+            assert view is not None
+            assert view.state.value == state, view
+
+        await assert_eventually(reached)
+        return (await self.status()).slots[Slot(slot)]
+
+    async def until_rejected(self, slot: str, code: str) -> views.RejectionView:
+        """Wait until the newest rejection of a slot has a code."""
+
+        async def reached() -> None:
+            view = (await self.status()).slots.get(Slot(slot))
+            assert view is not None
+            assert view.rejected, view
+            assert view.rejected[-1].code == code, view.rejected
+
+        await assert_eventually(reached)
+        return (await self.status()).slots[Slot(slot)].rejected[-1]
+
+    def codes(self) -> list[str]:
+        """The codes of the evidence in the database, in order."""
+        return [row.code for row in self.evidence()]
+
+    def evidence(self) -> list[EvidenceRow]:
+        """All evidence in the database, in order."""
+        rows = [r for r in self.town.ledger.rows.values() if r.transfer_id == self.id]
+        return sorted(rows, key=lambda row: row.seq)
+
+    async def until_told(self, code: str, times: int = 1) -> None:
+        """Wait until the database has evidence of a code."""
+
+        async def told() -> None:
+            assert self.codes().count(code) >= times, self.codes()
+
+        await assert_eventually(told)
+
+    def billed(self) -> list[str]:
+        """Who is and was billed for the customer, oldest first."""
+        return [one.reseller for one in self.town.accounts.billed[self.customer]]
+
+    def moves(self) -> int:
+        """How often billing moved."""
+        return len(self.billed()) - 1
+
+    # -- stepping in ---------------------------------------------------------------------------
+    def before(self, activity: str, hook: Hook) -> None:
+        """Do something whenever an activity of this transfer begins."""
+        self.town.watch.before[self.id, activity] = hook
+
+    def after(self, activity: str, hook: Hook) -> None:
+        """Do something whenever an activity of this transfer has had its effect."""
+        self.town.watch.after[self.id, activity] = hook
+
+    def undisturbed(self, activity: str) -> None:
+        """Take both hooks away."""
+        self.town.watch.before.pop((self.id, activity), None)
+        self.town.watch.after.pop((self.id, activity), None)
+
+    def calls(self, activity: str) -> int:
+        """How often an activity of this transfer began."""
+        return self.town.watch.calls.count((self.id, activity))
+
+    # -- the history ---------------------------------------------------------------------------
+    async def histories(self) -> AsyncIterator[WorkflowHistory]:
+        """The history of every run of the transfer, oldest first."""
+        run_id = self.handle.first_execution_run_id
+        while run_id:
+            history = await self.client.get_workflow_handle(
+                self.id, run_id=run_id
+            ).fetch_history()
+            yield history
+            anew = history.events[-1].workflow_execution_continued_as_new_event_attributes
+            run_id = anew.new_execution_run_id
+
+    async def counts(self) -> Counter[str]:
+        """How many events of each kind there are, in all runs."""
+        return Counter(
+            EventType.Name(event.event_type).removeprefix("EVENT_TYPE_WORKFLOW_EXECUTION_")
+            async for history in self.histories()
+            for event in history.events
+        )
+
+    async def assert_unharmed(self) -> None:
+        """Assert that no workflow task failed, and that the transfer did not fail itself."""
+        async for history in self.histories():
+            for event in history.events:
+                failed = event.workflow_task_failed_event_attributes
+                if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+                    unhandled = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
+                    assert failed.cause == unhandled, failed
+                assert event.event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, event
