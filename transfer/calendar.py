@@ -79,15 +79,3 @@ def parse_duration(text: str) -> Duration:
     if max(length.business_days, length.elapsed.days) > _TEN_YEARS_OF_DAYS:
         raise DurationInvalid(f"{match[0]} is longer than ten years. Write a shorter duration.")
     return length
-
-
-def format_duration(duration: Duration) -> str:
-    """Write a duration the way the policy file does; the reverse of ``parse_duration``."""
-    if duration.business_days:
-        return f"{duration.business_days}bd"
-    seconds = int(duration.elapsed.total_seconds())
-    for unit in ("d", "h", "m"):
-        size = int(_UNITS[unit].total_seconds())
-        if seconds and seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"

@@ -9,16 +9,17 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
-from transfer.calendar import Duration, WorkCalendar, format_duration, parse_duration
+from transfer.calendar import Duration, WorkCalendar, parse_duration
 from transfer.errors import DurationInvalid
 from transfer.values import Value
 
 
 def _checked(text: str) -> str:
     try:
-        return format_duration(parse_duration(text))
+        parse_duration(text)
     except DurationInvalid as error:
         raise ValueError(str(error)) from error  # so that it is reported with its key
+    return text.strip()
 
 
 def _known_zone(name: str) -> str:

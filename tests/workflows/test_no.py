@@ -46,7 +46,7 @@ async def test_a_no_of_the_old_reseller_goes_to_mediation_until_it_says_yes(
     await world.says("authorize")
     await world.says("accept")
     await world.until_slot("accept", "AUTHORIZED")
-    assert (await world.status()).state is State.MEDIATION, "the other slots stay open"
+    assert (await world.settled()).state is State.MEDIATION, "the other slots stay open"
     await world.says("release")
     await world.until(State.READY)
     await world.ends(State.COMPLETED)
@@ -61,7 +61,7 @@ async def test_a_withdrawal_during_grace_stops_the_commit(world: World, who: Slo
     if who is Slot.RELEASE:
         await world.until(State.MEDIATION)
         await world.pass_time(hours=30)
-        assert (await world.status()).state is State.MEDIATION
+        assert (await world.settled()).state is State.MEDIATION
     else:
         await world.ends(State.WITHDRAWN)
     assert world.moves() == 0
@@ -140,7 +140,7 @@ async def test_a_late_yes_does_not_override_a_newer_no(world: World) -> None:
     await world.until(State.MEDIATION)
     await world.ring("release", yes)
     await world.until_rejected("release", "SUPERSEDED")
-    assert (await world.status()).state is State.MEDIATION
+    assert (await world.settled()).state is State.MEDIATION
 
 
 @pytest.mark.parametrize(
@@ -159,4 +159,4 @@ async def test_who_may_not_speak_is_told_why(
     answer = await world.submit("authorize", await world.file("authorize", **ticket))
     assert answer.code == code
     assert answer.fix
-    assert (await world.status()).slots[Slot.AUTHORIZE].state.value == "REQUESTED"
+    assert (await world.settled()).slots[Slot.AUTHORIZE].state.value == "REQUESTED"

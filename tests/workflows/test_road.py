@@ -52,7 +52,7 @@ async def test_a_wrong_domain_is_rejected_and_put_right(world: World) -> None:
     wrong = await world.says("authorize", domain="elsewhere.example")
     rejected = await world.until_rejected("authorize", "DOMAIN_MISMATCH")
     assert rejected.ticket_id == wrong
-    assert (await world.status()).state is State.AWAITING
+    assert (await world.settled()).state is State.AWAITING
     await world.all_agree()
     await world.ends(State.COMPLETED)
     assert world.codes().count("REJECTED") == 1
@@ -67,7 +67,7 @@ async def test_the_same_ticket_twice_is_a_no_op(world: World) -> None:
     await world.says("authorize")
     await world.until_slot("authorize", "AUTHORIZED")
     assert world.codes().count("AUTHORIZED") == 2
-    assert (await world.status()).slots[Slot.RELEASE].rejected == ()
+    assert (await world.settled()).slots[Slot.RELEASE].rejected == ()
 
 
 async def test_a_doorbell_with_the_wrong_name_does_not_matter(world: World) -> None:
@@ -92,7 +92,7 @@ async def test_a_ticket_that_never_appears_is_rejected_after_a_minute(world: Wor
     await world.ring("release", "404404")
     await world.pass_time(seconds=70)
     await world.until_rejected("release", "TICKET_UNKNOWN")
-    assert (await world.status()).state is State.AWAITING
+    assert (await world.settled()).state is State.AWAITING
 
 
 async def test_a_failed_preflight_ends_invalid_with_all_findings(world: World) -> None:
@@ -123,7 +123,7 @@ async def test_a_second_start_of_the_same_customer_is_refused(world: World) -> N
     with pytest.raises(WorkflowAlreadyStartedError) as refusal:
         await world.start()
     assert refusal.value.run_id in (None, first.first_execution_run_id)
-    assert (await world.status()).state is State.AWAITING
+    assert (await world.settled()).state is State.AWAITING
 
 
 async def test_a_customer_can_be_asked_for_again_after_a_refusal(world: World) -> None:

@@ -84,7 +84,9 @@ class Town:
         for neighbour in (self.accounts, self.desk, self.ledger, self.queue):
             neighbour.away = False
 
-    def worker(self, client: temporalio.client.Client, **options: Any) -> temporalio.worker.Worker:
+    def worker(
+        self, client: temporalio.client.Client, *, task_queue: str = TASK_QUEUE, **options: Any
+    ) -> temporalio.worker.Worker:
         """A worker of this town."""
         notice = NoticeActivities(
             self.accounts, self.ledger, compose=_compose, wake_postman=lambda: None
@@ -94,7 +96,7 @@ class Town:
         staff = StaffActivities(self.queue)
         return temporalio.worker.Worker(
             client,
-            task_queue=TASK_QUEUE,
+            task_queue=task_queue,
             workflows=[CustomerTransfer],
             activities=[
                 ticket.survey,

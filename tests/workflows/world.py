@@ -33,8 +33,16 @@ ADMINISTRATOR = {Slot.RELEASE: "ann", Slot.AUTHORIZE: "carl", Slot.ACCEPT: "gina
 class World:
     """One transfer, and everybody around it. Its domain is nobody else's."""
 
-    def __init__(self, env: WorkflowEnvironment, town: Town, domain: str) -> None:
+    def __init__(
+        self,
+        env: WorkflowEnvironment,
+        town: Town,
+        domain: str,
+        *,
+        task_queue: str = TASK_QUEUE,
+    ) -> None:
         self.env, self.town, self.domain = env, town, domain
+        self.task_queue = task_queue
         self.client = env.client
         self.id = opening.transfer_id(domain)
         self.customer = domain
@@ -62,7 +70,7 @@ class World:
             CustomerTransfer.run,
             Start(**request.model_dump()),
             id=self.id,
-            task_queue=TASK_QUEUE,
+            task_queue=self.task_queue,
             search_attributes=search_attributes(views.attributes(expected)),
         )
         return self._handle
@@ -163,6 +171,7 @@ class World:
     # -- what staff do -------------------------------------------------------------------------
     async def staff(self, lever: str, *, who: str = "sam", **fields: Any) -> views.Status:
         """Pull a lever."""
+        await self.settled()
         message = {"staff": who, "reason": "because", **fields}
         return await asyncio.wait_for(
             self.handle.execute_update(lever, message, result_type=views.Status), PATIENCE
@@ -176,7 +185,7 @@ class World:
         except WorkflowUpdateFailedError as refusal:
             assert isinstance(refusal.cause, ApplicationError), refusal.cause
             after = await self.counts()
-            for name in ("UPDATE_ACCEPTED", "UPDATE_COMPLETED"):
+            for name in ("WORKFLOW_EXECUTION_UPDATE_ACCEPTED", "WORKFLOW_EXECUTION_UPDATE_COMPLETED"):
                 assert after[name] == before[name], f"{lever} was refused, and is in the history"
             return refusal.cause.type or ""
         raise AssertionError(f"{lever} was allowed")
@@ -188,11 +197,7 @@ class World:
 
     async def pass_time(self, **length: float) -> None:
         """Let time fly (on the skipping server)."""
-        try: await asyncio.wait_for(self.env.sleep(timedelta(**length)), PATIENCE)
-        except TimeoutError:
-            async for h in self.histories():
-                for e in h.events: print(e.event_id, e.event_time.ToDatetime(), EventType.Name(e.event_type))
-            print(await self.now()); raise
+        await asyncio.wait_for(self.env.sleep(timedelta(**length)), PATIENCE)
 
     async def pass_until(self, instant: datetime) -> None:
         """Let time fly up to a second after an instant."""
@@ -203,38 +208,61 @@ class World:
         """The ``status`` query."""
         return await asyncio.wait_for(self.handle.query(CustomerTransfer.status), PATIENCE)
 
+    async def settled(self) -> views.Status:
+        """The ``status`` as soon as the transfer has done all it can do now.
+
+        The skipping server never skips again if it is asked while a workflow task runs.
+        """
+
+        async def quiet() -> None:
+            history = await self.handle.fetch_history()
+            kinds = Counter(EventType.Name(event.event_type) for event in history.events)
+            for task in ("WORKFLOW_TASK", "ACTIVITY_TASK"):
+                ended = ("COMPLETED", "FAILED", "TIMED_OUT", "CANCELED")
+                ends = sum(kinds[f"EVENT_TYPE_{task}_{end}"] for end in ended)
+                assert kinds[f"EVENT_TYPE_{task}_SCHEDULED"] == ends, kinds
+
+        await assert_eventually(quiet)
+        return await self.status()
+
     async def until(self, state: State) -> views.Status:
         """Wait until the transfer is in a state."""
+        found: list[views.Status] = []
 
         async def reached() -> None:
-            status = await self.status()
-            assert status.state is state, status.summary
+            found.append(await self.settled())
+            assert found[-1].state is state, found[-1].summary
 
         await assert_eventually(reached)
-        return await self.status()
+        return found[-1]
 
     async def until_slot(self, slot: str, state: str) -> views.SlotView:
         """Wait until a slot is in a state."""
+        found: list[views.SlotView | None] = []
 
         async def reached() -> None:
-            view = (await self.status()).slots.get(Slot(slot))
+            view = (await self.settled()).slots.get(Slot(slot))
+            found.append(view)
             assert view is not None
             assert view.state.value == state, view
 
         await assert_eventually(reached)
-        return (await self.status()).slots[Slot(slot)]
+        assert found[-1] is not None
+        return found[-1]
 
     async def until_rejected(self, slot: str, code: str) -> views.RejectionView:
         """Wait until the newest rejection of a slot has a code."""
+        found: list[views.RejectionView] = []
 
         async def reached() -> None:
-            view = (await self.status()).slots.get(Slot(slot))
+            view = (await self.settled()).slots.get(Slot(slot))
             assert view is not None
             assert view.rejected, view
-            assert view.rejected[-1].code == code, view.rejected
+            found.append(view.rejected[-1])
+            assert found[-1].code == code, view.rejected
 
         await assert_eventually(reached)
-        return (await self.status()).slots[Slot(slot)].rejected[-1]
+        return found[-1]
 
     def codes(self) -> list[str]:
         """The codes of the evidence in the database, in order."""
@@ -293,11 +321,13 @@ class World:
 
     async def counts(self) -> Counter[str]:
         """How many events of each kind there are, in all runs."""
-        return Counter(
-            EventType.Name(event.event_type).removeprefix("EVENT_TYPE_WORKFLOW_EXECUTION_")
-            async for history in self.histories()
-            for event in history.events
-        )
+        counts: Counter[str] = Counter()
+        async for history in self.histories():
+            counts.update(
+                EventType.Name(event.event_type).removeprefix("EVENT_TYPE_")
+                for event in history.events
+            )
+        return counts
 
     async def assert_unharmed(self) -> None:
         """Assert that no workflow task failed, and that the transfer did not fail itself."""

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterable
 from enum import IntEnum
@@ -74,7 +75,25 @@ class Refused(RuleBroken):
 
 def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
     """Run a command's coroutine to its end."""
-    return asyncio.run(coroutine)
+    return asyncio.run(_settled(coroutine))
+
+
+async def _settled(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Keep the loop until the threads of database connections have ended.
+
+    The thread of an SQLite file that could not be opened answers the loop once more; it would print
+    a stack trace if that was closed already.
+    """
+    before = set(threading.enumerate())
+    try:
+        return await coroutine
+    finally:
+        until = time.monotonic() + 1
+        while time.monotonic() < until and any(
+            thread.name.endswith("(_connection_worker_thread)")
+            for thread in set(threading.enumerate()) - before
+        ):
+            await asyncio.sleep(0.001)
 
 
 def say(text: str) -> None:
@@ -172,6 +191,8 @@ def _of_rpc(error: RPCError) -> tuple[Exit, str]:
         return Exit.AWAY, "Temporal or its worker does not answer. Run: python starter.py doctor"
     if any(one.Is(NamespaceNotFoundFailure.DESCRIPTOR) for one in error.grpc_status.details):
         return Exit.AWAY, f"Temporal says: {said}. Create it, or set TEMPORAL_NAMESPACE."
+    if error.status is RPCStatusCode.RESOURCE_EXHAUSTED:
+        return Exit.AWAY, f"Temporal or its worker is too busy: {said}. Try again in a minute."
     if error.status is RPCStatusCode.NOT_FOUND:
         return Exit.FAILED, f"{said}. See the open ones with: python starter.py list"
     return Exit.FAILED, f"Temporal refused: {said}. Run: python starter.py doctor"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, Table, event, exc, make_url
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import URL, Table, exc, make_url
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from transfer.adapters.sql import sqlite
 from transfer.errors import InputInvalid, Unreachable
 
 TIMEOUT = timedelta(seconds=10)
@@ -53,15 +53,18 @@ class Database:
         seconds = timeout.total_seconds()
         engine = create_async_engine(
             self._url,
-            connect_args={"timeout": seconds} if self.is_sqlite else _libpq(self._url, seconds),
+            connect_args=(
+                {"timeout": seconds, "async_creator_fn": sqlite.connect}
+                if self.is_sqlite
+                else _libpq(self._url, seconds)
+            ),
             hide_parameters=True,
             pool_pre_ping=not self.is_sqlite,
             pool_size=pool_size,
             pool_timeout=seconds,
         )
         if self.is_sqlite:
-            event.listen(engine.sync_engine, "connect", _prepare_sqlite)
-            event.listen(engine.sync_engine, "begin", _begin_sqlite)
+            sqlite.tune(engine.sync_engine)
             self._reader = engine
             self._writer = engine.execution_options(sqlite_begin="IMMEDIATE")
         else:
@@ -83,8 +86,8 @@ class Database:
     async def read(self) -> AsyncGenerator[AsyncConnection, None]:
         """Read in one transaction, as of one instant."""
         with self._speaking():
-            async with self._reader.connect() as connection, connection.begin():
-                yield connection
+            async with AsyncExitStack() as stack:
+                yield await _begin(stack, self._reader)
 
     @asynccontextmanager
     async def write(self) -> AsyncGenerator[AsyncConnection, None]:
@@ -93,7 +96,7 @@ class Database:
             async with AsyncExitStack() as stack:
                 if self._turn is not None:
                     await stack.enter_async_context(self._turn)
-                yield await stack.enter_async_context(self._writer.begin())
+                yield await _begin(stack, self._writer)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -119,12 +122,29 @@ class Database:
         return line[:_MAX_REASON]
 
 
+async def _begin(stack: AsyncExitStack, engine: AsyncEngine) -> AsyncConnection:
+    """Take a connection and begin; ``stack`` commits and gives it back.
+
+    SQLAlchemy loses a connection whose taker is cancelled meanwhile, so that is not cancelled.
+    """
+    taking = asyncio.ensure_future(engine.connect().start())
+    try:
+        connection = await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        with suppress(exc.SQLAlchemyError, OSError):
+            await (await asyncio.shield(taking)).close()
+        raise
+    stack.push_async_exit(connection)
+    await stack.enter_async_context(connection.begin())
+    return connection
+
+
 async def insert_new(
     connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, object]]
 ) -> None:
     """Insert the rows that are not there yet; a row whose key is there stays as it is."""
     if rows:
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
         await connection.execute(insert(table).on_conflict_do_nothing(), list(map(dict, rows)))
 
 
@@ -164,22 +184,6 @@ def _libpq(url: URL, seconds: float) -> dict[str, str | int]:
         "options": f"{options} {given if isinstance(given, str) else ' '.join(given)}".strip(),
         "application_name": "customer-transfer",
     }
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    """Make a fresh SQLite connection ours; ``timeout`` has set its busy timeout already."""
-    # Python's sqlite3 would begin transactions by its own rules: late, and never IMMEDIATE.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.close()
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    """Begin ourselves. A writer locks at once: one that has read first could not wait for it."""
-    how = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {how}")
 
 
 def _why_away(error: exc.SQLAlchemyError | OSError) -> str | None:
