@@ -7,8 +7,13 @@ from collections.abc import Sequence
 from temporalio import activity
 
 from transfer.messages import Survey, SurveyWanted, TicketReading, TicketsRead, TicketsWanted
+from transfer.parties import Party
 from transfer.ports import Accounts, Ledger, Tickets
 from transfer.tickets import Ticket
+
+
+MAX_ANSWER = 1_000_000
+"""Bytes of tickets in one answer: Temporal takes two megabytes, and a party may write much."""
 
 
 class TicketActivities:
@@ -23,11 +28,14 @@ class TicketActivities:
     async def read_tickets(self, wanted: TicketsWanted) -> TicketsRead:
         """Read tickets by id; a ticket that does not exist (yet) is a reading without one.
 
+        Where the texts are very long, the answer ends early: ask again for the rest.
+
         Raises:
             Unreachable: the ticket system or the database is away.
         """
         found = await self._tickets.read(wanted.ticket_ids)
-        return TicketsRead(readings=await self._readings(wanted.ticket_ids, found))
+        readings = await self._readings(wanted.ticket_ids, found)
+        return TicketsRead(readings=_as_many_as_fit(readings, MAX_ANSWER))
 
     @activity.defn(name="survey")
     async def survey(self, wanted: SurveyWanted) -> Survey:
@@ -37,14 +45,24 @@ class TicketActivities:
             Unreachable: the ticket system or the database is away.
         """
         facts = await self._accounts.facts(wanted.domain, wanted.new_reseller)
-        parties = [party.id for party in (facts.old, facts.customer, facts.new) if party]
         found = await self._tickets.read(wanted.ticket_ids)
-        if facts.customer is not None:
-            for domain in facts.customer.domains:
-                about = await self._tickets.about(domain, parties, wanted.since)
-                found |= {ticket.id: ticket for ticket in about}
-        ids = list(dict.fromkeys([*wanted.ticket_ids, *found]))
-        return Survey(facts=facts, readings=await self._readings(ids, found))
+        readings = await self._readings(wanted.ticket_ids, found)
+        domains = facts.customer.domains if facts.customer else ()
+        for party in (facts.old, facts.customer, facts.new):
+            if party is not None:  # each by itself: no party's many tickets hide another's
+                about = await self._about(domains, party.id, wanted)
+                readings += _as_many_as_fit(about, MAX_ANSWER // len(Party))
+        return Survey(facts=facts, readings=readings)
+
+    async def _about(
+        self, domains: Sequence[str], account: str, wanted: SurveyWanted
+    ) -> tuple[TicketReading, ...]:
+        found: dict[str, Ticket] = {}
+        for domain in domains:
+            about = await self._tickets.about(domain, [account], wanted.since)
+            found |= {ticket.id: ticket for ticket in about}
+        ids = [ticket_id for ticket_id in found if ticket_id not in wanted.ticket_ids]
+        return await self._readings(ids, found)
 
     async def _readings(
         self, ids: Sequence[str], found: dict[str, Ticket]
@@ -63,3 +81,13 @@ class TicketActivities:
             )
             for ticket_id in ids
         )
+
+
+def _as_many_as_fit(readings: Sequence[TicketReading], room: int) -> tuple[TicketReading, ...]:
+    fitting: list[TicketReading] = []
+    for reading in readings:
+        room -= len(reading.model_dump_json().encode())
+        if room < 0 and fitting:
+            break
+        fitting.append(reading)
+    return tuple(fitting)

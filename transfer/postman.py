@@ -24,6 +24,8 @@ AT_ONCE = 20
 """Deliveries under way at the same time: few enough for a mail server's limit of connections."""
 SLOW = timedelta(seconds=5)
 """A failure that took this long is a server that hangs, not one that says no."""
+LAST_ROUND = timedelta(seconds=20)
+"""How long the deliveries under way may take when the worker stops."""
 LONGEST_DELIVERY = timedelta(seconds=45)
 """Shorter than the minute for which the ledger leases a delivery, lest another postman sends it."""
 
@@ -61,10 +63,22 @@ class Postman:
         self._woken.set()
 
     async def run(self) -> None:
-        """Deliver what is due, whenever woken and every ``poll_every``, until cancelled."""
+        """Deliver what is due, whenever woken and every ``poll_every``, until cancelled.
+
+        What is under way then is finished first: broken off, it would wait for its lease to end,
+        and perhaps be sent a second time.
+        """
         while True:
             self._woken.clear()
-            if await self._round() == 0:
+            going = asyncio.ensure_future(self._round())
+            try:
+                tried = await asyncio.shield(going)
+            except asyncio.CancelledError:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LAST_ROUND.total_seconds()):
+                        await going
+                raise
+            if tried == 0:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._poll_every.total_seconds()):
                         await self._woken.wait()

@@ -29,7 +29,7 @@ from temporalio.common import (
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import FailureError
 from temporalio.plugin import SimplePlugin
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
@@ -102,12 +102,11 @@ async def look(
         return await workflow.execute_local_activity_method(
             activity,
             message,
-            start_to_close_timeout=AT_ONCE_TIMEOUT,
-            schedule_to_close_timeout=AT_ONCE_TIMEOUT * 2,
+            schedule_to_close_timeout=AT_ONCE_TIMEOUT,
             retry_policy=AT_ONCE,
             summary=summary[:MAX_SUMMARY],
         )
-    except ActivityError:
+    except FailureError:  # a local activity's own error, where an ordinary one's comes wrapped
         return await do(activity, message, summary=summary)
 
 

@@ -156,3 +156,12 @@ async def test_text_that_no_database_can_hold_is_kept_as_well_as_it_goes(stores:
     await stores.ledger.publish([row(1, detail="a\0b\ud800c", ticket_id="\0")], [])
     (kept,) = await stores.ledger.evidence("k1")
     assert (kept.detail[0], kept.detail[2], kept.detail[4]) == ("a", "b", "c")
+
+
+async def test_the_keys_of_all_transfers_of_a_domain_come_oldest_first(stores: Stores) -> None:
+    """A second transfer of a customer has the same workflow id, and a key of its own."""
+    later = row(1, key="a-second", at=NOW + MINUTE)
+    other = row(1, key="other", transfer_id="transfer-other.example")
+    await stores.ledger.publish([later, row(1), row(2, at=NOW + 9 * MINUTE), other], [])
+    assert await stores.ledger.keys("transfer-example.com") == ("k1", "a-second")
+    assert await stores.ledger.keys("transfer-nobody.example") == ()

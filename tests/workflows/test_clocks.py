@@ -11,7 +11,6 @@ from transfer.parties import Slot
 from transfer.policy import Policy
 
 
-
 def _instants(world: World, code: str, slot: Slot | None = None) -> list[datetime]:
     return [r.at for r in world.evidence() if r.code == code and slot in (None, r.slot)]
 
@@ -91,9 +90,7 @@ async def test_a_silent_customer_lets_the_transfer_expire_after_fourteen_days(
 
 
 async def test_reminders_are_no_more_than_the_policy_allows(world: World) -> None:
-    await world.start(
-        reminders_after=["1d", "2d", "3d", "4d", "5d", "6d", "7d"], max_reminders=5
-    )
+    await world.start(reminders_after=["1d", "2d", "3d", "4d", "5d", "6d", "7d"], max_reminders=5)
     await world.says("release")
     await world.says("accept")
     await world.ends(State.EXPIRED)

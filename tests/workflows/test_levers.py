@@ -95,9 +95,7 @@ async def test_a_lever_that_does_not_work_there_is_refused_by_its_rule_without_a
     [{"who": ""}, {"reason": ""}, {"reason": None}, {"code": "BECAUSE"}],
     ids=["nobody", "no reason", "null for a reason", "unknown code"],
 )
-async def test_a_lever_without_who_and_why_is_refused(
-    world: World, fields: dict[str, str]
-) -> None:
+async def test_a_lever_without_who_and_why_is_refused(world: World, fields: dict[str, str]) -> None:
     await _awaiting(world)
     assert await world.staff_may_not("hold", **fields) == "InputInvalid"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.workflows.world import World
@@ -153,7 +155,7 @@ async def test_a_late_yes_does_not_override_a_newer_no(world: World) -> None:
     ],
 )
 async def test_who_may_not_speak_is_told_why(
-    world: World, ticket: dict[str, object], code: str
+    world: World, ticket: dict[str, Any], code: str
 ) -> None:
     await world.start()
     answer = await world.submit("authorize", await world.file("authorize", **ticket))

@@ -29,6 +29,13 @@ Handle = WorkflowHandle[CustomerTransfer, views.Outcome]
 
 ADMINISTRATOR = {Slot.RELEASE: "ann", Slot.AUTHORIZE: "carl", Slot.ACCEPT: "gina"}
 
+BY_THE_SERVER = {
+    # Signals came in while the run was about to end: it looks at them first.
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
+    # More signals wait than the server likes to keep aside: it writes them down at once.
+    WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
+}
+
 
 class World:
     """One transfer, and everybody around it. Its domain is nobody else's."""
@@ -185,7 +192,10 @@ class World:
         except WorkflowUpdateFailedError as refusal:
             assert isinstance(refusal.cause, ApplicationError), refusal.cause
             after = await self.counts()
-            for name in ("WORKFLOW_EXECUTION_UPDATE_ACCEPTED", "WORKFLOW_EXECUTION_UPDATE_COMPLETED"):
+            for name in (
+                "WORKFLOW_EXECUTION_UPDATE_ACCEPTED",
+                "WORKFLOW_EXECUTION_UPDATE_COMPLETED",
+            ):
                 assert after[name] == before[name], f"{lever} was refused, and is in the history"
             return refusal.cause.type or ""
         raise AssertionError(f"{lever} was allowed")
@@ -312,9 +322,7 @@ class World:
         """The history of every run of the transfer, oldest first."""
         run_id = self.handle.first_execution_run_id
         while run_id:
-            history = await self.client.get_workflow_handle(
-                self.id, run_id=run_id
-            ).fetch_history()
+            history = await self.client.get_workflow_handle(self.id, run_id=run_id).fetch_history()
             yield history
             anew = history.events[-1].workflow_execution_continued_as_new_event_attributes
             run_id = anew.new_execution_run_id
@@ -330,11 +338,10 @@ class World:
         return counts
 
     async def assert_unharmed(self) -> None:
-        """Assert that no workflow task failed, and that the transfer did not fail itself."""
+        """Assert that no workflow task failed of itself, and that the transfer did not fail."""
         async for history in self.histories():
             for event in history.events:
-                failed = event.workflow_task_failed_event_attributes
-                if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-                    unhandled = WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND
-                    assert failed.cause == unhandled, failed
                 assert event.event_type != EventType.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, event
+                if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+                    failed = event.workflow_task_failed_event_attributes
+                    assert failed.cause in BY_THE_SERVER, failed

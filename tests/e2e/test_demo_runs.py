@@ -1,0 +1,86 @@
+"""The demo itself, on real counterparts: several at a time, and nothing left of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+from unittest.mock import patch
+
+import psutil
+import pytest
+
+from tests.e2e.installation import Installation, Program, eventually
+
+
+class Demo:
+    """A demo that runs as a program, with a folder for temporary files to itself."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.place = folder / "tmp"
+        self.place.mkdir(parents=True)
+        self.program = Program(
+            folder / "demo.log",
+            {"TMPDIR": str(self.place), "PYTHONUNBUFFERED": "1"},
+            *(sys.executable, "-m", "starter", "demo", *options),
+        )
+        self._started: set[psutil.Process] = set()
+
+    def has_said(self, text: str) -> None:
+        """Wait for a text, and note which processes it has started by then."""
+        self.program.has_said(text)
+        self._started |= set(psutil.Process(self.program.pid).children(recursive=True))
+
+    def left_nothing(self) -> None:
+        """No process and no folder. Those it had were seen, so that there was something to end."""
+        assert len(self._started) >= 2
+        assert [process for process in self._started if process.is_running()] == []
+        assert list(self.place.iterdir()) == []
+
+
+@pytest.fixture
+def folder() -> Generator[Path]:
+    """A folder for demos."""
+    with tempfile.TemporaryDirectory(prefix="e2e-demo-") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.timeout(180)
+def test_demos_run_side_by_side_and_leave_nothing_behind(folder: Path) -> None:
+    """One in this process, one kept until Ctrl-C, and one that is stopped in the middle."""
+    kept = Demo(folder / "kept", "--keep")
+    stopped = Demo(folder / "stopped")
+    try:
+        inside = folder / "inside"
+        inside.mkdir()
+        with patch.object(tempfile, "tempdir", str(inside)), patch("signal.signal"):
+            ran = Installation(folder, "").run("demo")
+        assert (ran.code, ran.err) == (0, "")
+        assert "24 hours of grace pass" in ran.out
+        assert "DOMAIN_MISMATCH" in ran.out
+        assert "Billing before and after" in ran.out
+        assert list(inside.iterdir()) == []
+
+        kept.has_said("Running. Ctrl-C ends it.")
+        kept.program.send(signal.SIGINT)
+        assert kept.program.ended() == 0
+        kept.left_nothing()
+    finally:
+        kept.program.stop()
+        stopped.program.stop()
+
+
+def test_a_demo_that_is_stopped_in_the_middle_cleans_up(folder: Path) -> None:
+    """By SIGTERM, while a transfer is under way."""
+    demo = Demo(folder / "stopped")
+    try:
+        demo.has_said("wants to move from Acme Hosting to Globex")
+        demo.program.send(signal.SIGTERM)
+        assert demo.program.ended() != 0
+        assert "Traceback" not in demo.program.log
+        demo.left_nothing()
+    finally:
+        demo.program.stop()

@@ -1,0 +1,55 @@
+"""Exit codes of real, short-lived processes: the SDK can abort one at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e.installation import Installation, Server, free_port
+
+OPEN, OTHER = "open.example", "other.example"
+
+
+@pytest.mark.timeout(150)
+def test_twenty_short_lived_processes_leave_with_the_right_codes(
+    server: Server, install: Callable[..., Installation]
+) -> None:
+    """Two at a time; each says at most one line on what went wrong, and shows no stack trace."""
+    panel = install(server.address, namespace="codes").set_up([OPEN, OTHER])
+    panel.sink.start()
+    panel.done("start", OPEN, "--to", "globex")
+    worker = panel.working()
+    panel.all_told(OPEN)
+    nobody = f"127.0.0.1:{free_port()}"
+    cases: list[tuple[int, list[str], dict[str, str]]] = [
+        (0, ["list", "--json"], {}),
+        (0, ["show", OPEN], {}),
+        (0, ["evidence", OPEN], {}),
+        (0, ["start", OPEN, "--to", "globex"], {}),
+        (0, ["start", OTHER, "--to", "globex", "--dry-run"], {}),
+        (0, ["accounts", "show", OPEN], {"PYTHONIOENCODING": "ascii"}),
+        (0, ["ticket", OPEN, "release", "1001"], {}),
+        (0, ["setup"], {}),
+        (0, ["doctor"], {}),
+        (1, ["show", OTHER], {}),
+        (1, ["doctor"], {"TRANSFER_SMTP_URL": f"smtp://{nobody}"}),
+        (2, ["start", OPEN], {}),
+        (2, ["list", "--waiting-on", "nobody"], {}),
+        (2, ["start", OPEN, "--to", "globex"], {"TRANSFER_DATABASE_URL": "mysql://x"}),
+        (3, ["start", OPEN, "--to", "initech"], {}),
+        (3, ["start", "nobody.example", "--to", "globex"], {}),
+        (3, ["staff", "resume", OPEN, "--by", "sam", "--reason", "r"], {}),
+        (4, ["list"], {"TEMPORAL_ADDRESS": nobody}),
+        (4, ["desk", "list"], {"TRANSFER_DATABASE_URL": "sqlite:////proc/none/x.db"}),
+        (4, ["show", OPEN], {"TEMPORAL_NAMESPACE": "nowhere"}),
+    ]
+    for pair in zip(cases[::2], cases[1::2], strict=True):
+        running = [
+            (code, arguments, panel.program(*arguments, **settings))
+            for code, arguments, settings in pair
+        ]
+        for code, arguments, program in running:
+            assert program.ended() == code, (arguments, program.log)
+            assert "Traceback" not in program.log
+    assert worker.stop() == 0
