@@ -1,4 +1,4 @@
-"""What all tests share: patience without sleeping, and one Temporal server of each kind a session."""
+"""What all tests share: patience without sleeping, and one Temporal server of each kind."""
 
 from __future__ import annotations
 
@@ -75,6 +75,11 @@ async def dev_server() -> AsyncGenerator[WorkflowEnvironment]:
         dev_server_existing_path=str(PROGRAMS / "temporal"),
         search_attributes=list(KEYS),
         dev_server_log_level="error",
+        # Ten refused updates of a megabyte are one answer of ten, for which it ends a workflow.
+        dev_server_extra_args=[
+            "--dynamic-config-value",
+            "history.maxInFlightUpdatePayloads=1500000",
+        ],
         dev_server_startup_timeout=timedelta(seconds=30),
         plugins=[plugin(pass_core_through=False)],
     )

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from transfer.case import Authorization, Case, SlotState, State
+from transfer.case import Authorization, Case, Mediation, SlotState, State
 from transfer.mediation import escalated
 from transfer.parties import Slot
 
@@ -56,7 +56,7 @@ def rung(case: Case, now: datetime) -> Case:
     while (clock := next_clock(case)) and clock.at <= now:
         if clock.tick in (Tick.COMMIT, Tick.RETRY_COMMIT):
             break
-        case = _RINGS[clock.tick](case, clock, now)
+        case = _after(case, clock, now)
     return case
 
 
@@ -102,52 +102,39 @@ def _party_clocks(case: Case, record: Authorization) -> Iterator[Clock]:
     yield Clock(record.deadline, Tick.LAPSE, f"{party} did not {slot.value}: {after}", slot)
 
 
-def _remind(case: Case, clock: Clock, now: datetime) -> Case:
-    if clock.slot is None:
-        return case
-    record = case.slot(clock.slot)
+def _after(case: Case, clock: Clock, now: datetime) -> Case:
+    """The case after one clock, which has stopped by that: ringing comes to an end."""
+    match clock.tick, clock.slot, case.mediation:
+        case Tick.REMIND, Slot() as slot, _:
+            return _reminded(case, slot, now)
+        case Tick.LAPSE, Slot() as slot, _:
+            return _lapsed(case, slot, clock.what, now)
+        case Tick.FIRST_TOUCH, _, Mediation() as mediation:
+            told = mediation.model_copy(update={"reminded": True})
+            return case.having(mediation=told).noting(
+                "FIRST_TOUCH_MISSED", "clock", now, detail=clock.what
+            )
+        case Tick.SECOND_LEVEL, _, Mediation() as mediation:
+            raised = mediation.model_copy(update={"level": 2})
+            return case.having(mediation=raised).noting(
+                "SECOND_LEVEL", "clock", now, detail=clock.what
+            )
+        case _:
+            return case.ended(State.EXPIRED, "clock", now, code="LIFETIME", reason=clock.what)
+
+
+def _reminded(case: Case, slot: Slot, now: datetime) -> Case:
+    record = case.slot(slot)
     due = tuple(instant for instant in record.reminders if instant > now)
     update = {"reminders": due, "reminded": record.reminded + 1}
-    case = case.with_slot(record.model_copy(update=update))
-    return case.noting(
-        "REMINDED", "clock", now, detail=str(case.account(clock.slot.party)), slot=clock.slot
+    return case.with_slot(record.model_copy(update=update)).noting(
+        "REMINDED", "clock", now, detail=str(case.account(slot.party)), slot=slot
     )
 
 
-def _lapse(case: Case, clock: Clock, now: datetime) -> Case:
-    if clock.slot is None:
-        return case
-    record = case.slot(clock.slot).model_copy(update={"state": SlotState.LAPSED, "reminders": ()})
+def _lapsed(case: Case, slot: Slot, what: str, now: datetime) -> Case:
+    record = case.slot(slot).model_copy(update={"state": SlotState.LAPSED, "reminders": ()})
     case = case.with_slot(record)
-    if clock.slot is Slot.RELEASE:
+    if slot is Slot.RELEASE:
         return escalated(case, "NO_RESPONSE", now)
-    return case.ended(State.EXPIRED, "clock", now, code=clock.slot.value, reason=clock.what)
-
-
-def _first_touch(case: Case, clock: Clock, now: datetime) -> Case:
-    if case.mediation is None:
-        return case
-    mediation = case.mediation.model_copy(update={"reminded": True})
-    return case.having(mediation=mediation).noting(
-        "FIRST_TOUCH_MISSED", "clock", now, detail=clock.what
-    )
-
-
-def _second_level(case: Case, clock: Clock, now: datetime) -> Case:
-    if case.mediation is None:
-        return case
-    mediation = case.mediation.model_copy(update={"level": 2})
-    return case.having(mediation=mediation).noting("SECOND_LEVEL", "clock", now, detail=clock.what)
-
-
-def _expire(case: Case, clock: Clock, now: datetime) -> Case:
-    return case.ended(State.EXPIRED, "clock", now, code="LIFETIME", reason=clock.what)
-
-
-_RINGS = {
-    Tick.REMIND: _remind,
-    Tick.LAPSE: _lapse,
-    Tick.FIRST_TOUCH: _first_touch,
-    Tick.SECOND_LEVEL: _second_level,
-    Tick.EXPIRE: _expire,
-}
+    return case.ended(State.EXPIRED, "clock", now, code=slot.value, reason=what)

@@ -31,7 +31,10 @@ class Inbox:
     """The doorbells of one transfer, in the order in which they rang. A ticket waits only once."""
 
     def __init__(self, bells: tuple[Bell, ...] = (), *, overflowed: bool = False) -> None:
-        self._bells: dict[str, Bell] = {bell.ticket_id: bell for bell in bells}
+        self._bells: dict[str, Bell] = {}
+        self._missed: dict[str, None] = {}
+        for bell in bells:
+            self._keep(bell)
         self.overflowed = overflowed
 
     def __len__(self) -> int:
@@ -40,7 +43,7 @@ class Inbox:
     @property
     def is_full(self) -> bool:
         """Whether one more ticket would not be kept."""
-        return len(self._bells) >= MAX_BELLS and self._dispensable() is None
+        return len(self._bells) >= MAX_BELLS and not self._missed
 
     @property
     def bells(self) -> tuple[Bell, ...]:
@@ -65,17 +68,18 @@ class Inbox:
         bell = self._bells.get(ticket_id)
         if bell is None and len(self._bells) >= MAX_BELLS:
             self.overflowed = True
-            gone = self._dispensable()
-            if gone is None:
+            if not self._missed:
                 return False
-            del self._bells[gone]
+            self._drop(next(iter(self._missed)))
         # A second ring for a ticket that waits to be looked at again means: look now.
-        self._bells[ticket_id] = Bell(
-            what=what,
-            ticket_id=ticket_id,
-            due_at=now,
-            looked=bell.looked if bell else 0,
-            awaited=awaited or (bell is not None and bell.awaited),
+        self._keep(
+            Bell(
+                what=what,
+                ticket_id=ticket_id,
+                due_at=now,
+                looked=bell.looked if bell else 0,
+                awaited=awaited or (bell is not None and bell.awaited),
+            )
         )
         return True
 
@@ -94,16 +98,22 @@ class Inbox:
             return bell.ticket_id in self._bells
         due_at = now + _LOOK_AGAIN_AFTER[bell.looked]
         again = bell.model_copy(update={"due_at": due_at, "looked": bell.looked + 1})
-        self._bells[bell.ticket_id] = again
+        self._keep(again)
         return True
 
     def _take_out(self, bells: list[Bell]) -> list[Bell]:
         batch = sorted(bells, key=lambda bell: not bell.awaited)[:BATCH]
         for bell in batch:
-            del self._bells[bell.ticket_id]
+            self._drop(bell.ticket_id)
         return batch
 
-    def _dispensable(self) -> str | None:
-        """A ticket that was not there when it was looked for: a survey would find it."""
-        bells = self._bells.values()
-        return next((b.ticket_id for b in bells if b.looked and not b.awaited), None)
+    def _keep(self, bell: Bell) -> None:
+        self._bells[bell.ticket_id] = bell
+        self._missed.pop(bell.ticket_id, None)
+        if bell.looked and not bell.awaited:
+            # It was not there when it was looked for: the first to go when there is no room.
+            self._missed[bell.ticket_id] = None
+
+    def _drop(self, ticket_id: str) -> None:
+        del self._bells[ticket_id]
+        self._missed.pop(ticket_id, None)

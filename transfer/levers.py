@@ -6,7 +6,7 @@ says why not, and then nothing has changed.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from transfer.case import Authorization, Case, Doubt, OnHold, Proposal, SlotState, State
 from transfer.errors import (
@@ -202,14 +202,17 @@ def release_on_behalf(case: Case, action: ReleaseOnBehalf, now: datetime) -> Cas
         )
     if fold(case.proposal.staff) == fold(action.staff):
         raise SecondPersonNeeded(f"{action.staff} proposed it; somebody else has to confirm.")
-    record = case.slot(Slot.RELEASE).model_copy(
+    record = case.slot(Slot.RELEASE)
+    # Newer than the no that staff mediated about, even if the ticket system's clock is ahead.
+    just_after = record.said_at + timedelta(microseconds=1) if record.said_at else now
+    record = record.model_copy(
         update={
             "state": SlotState.AUTHORIZED,
             "by": f"{case.proposal.staff} and {action.staff} (staff)",
             "by_id": "",
             "by_email": "",
             "ticket_id": None,
-            "said_at": now,
+            "said_at": max(now, just_after),
             "revision": 0,
             "filed_at": now,
             "admitted": False,

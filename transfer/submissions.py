@@ -379,12 +379,18 @@ def _rejected(case: Case, ticket: Ticket, slot: Slot | None, code: str, now: dat
 
 
 def _rejected_stranger(case: Case, ticket: Ticket, code: str, now: datetime) -> Case:
-    """The ticket of an account that is no party: told of once, and only of the first of them."""
+    """The ticket of an account that is no party: told of once, and only of the first of them.
+
+    One that does not speak of this transfer was rung for by mistake, or to annoy its filer: it is
+    noted, and nobody is answered.
+    """
     if len(case.strangers) >= MAX_REJECTED:
         return case
+    claim = _read(case, ticket)
+    is_meant = claim is not None and claim.domain in case.customer.aliases
     rejection = Rejection(ticket_id=ticket.id, code=code, at=now, revision=ticket.revision)
     return case.having(strangers=(*case.strangers, rejection)).noting(
-        "REJECTED",
+        "REJECTED" if is_meant else "FOREIGN_TICKET",
         ticket.author.name or ticket.author.id,
         now,
         detail=f"{code}. {fix_for(case, None, code)}",

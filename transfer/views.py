@@ -63,6 +63,7 @@ class Status(Value):
     waiting_on: tuple[str, ...]
     escalated: bool
     mediator: str | None
+    proposal: str | None = None
     slots: dict[Slot, SlotView]
     next_deadline: NextDeadline | None
     commit_at: datetime | None
@@ -122,6 +123,7 @@ def status(case: Case, *, ignored_signals: int = 0) -> Status:
         waiting_on=waiting_on(case),
         escalated=escalated(case),
         mediator=(case.mediation.owner or None) if case.mediation else None,
+        proposal=_proposal(case),
         slots={record.slot: _slot_view(record) for record in case.slots},
         next_deadline=NextDeadline(at=clock.at, what=clock.what) if clock else None,
         commit_at=case.commit_at,
@@ -220,7 +222,8 @@ def summary(case: Case) -> str:
             why = case.mediation.why if case.mediation else ""
             owner = case.mediation.owner if case.mediation else ""
             who = f"{owner} mediates" if owner else "a staff member has to take the case"
-            return f"{domain}: {case.old} has not released it ({why}); {who}."
+            proposed = f" {proposal}" if (proposal := _proposal(case)) else ""
+            return f"{domain}: {case.old} has not released it ({why}); {who}.{proposed}"
         case State.ON_HOLD:
             why = f"{case.hold.code.value}: {case.hold.reason}" if case.hold else ""
             return f"{domain}: on hold ({why}); staff resume or cancel it."
@@ -236,6 +239,13 @@ def summary(case: Case) -> str:
         case _:
             why = case.outcome_reason or case.outcome_code
             return f"{domain}: {case.state.value.lower()} ({why})."
+
+
+def _proposal(case: Case) -> str | None:
+    if case.proposal is None or case.mediation is None:
+        return None
+    who = case.proposal.staff
+    return f"{who} proposes to release it ({case.proposal.reason}); a second person confirms."
 
 
 def _who_is_missing(case: Case) -> str:

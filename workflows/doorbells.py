@@ -27,6 +27,8 @@ MAX_PAYLOAD = 65_536
 """Bytes of an argument that are looked at."""
 MAX_RINGS_PER_RUN = 2_000
 """Signals after which a new run begins: a server refuses the 10,001st of one run."""
+MAX_LOGGED = 20
+"""Signals that cannot be read and get a line in the log; the others are counted only."""
 
 _Message = TypeVar("_Message", bound=BaseModel)
 
@@ -127,7 +129,8 @@ class Doorbells:
         """Count a signal that cannot be read. It changes nothing else."""
         self._rings += 1
         self._ignored += 1
-        workflow.logger.warning("signal_ignored", extra={"signal": name[:80], "why": why[:200]})
+        if self._ignored <= MAX_LOGGED:
+            workflow.logger.warning("signal_ignored", extra={"signal": name[:80], "why": why[:200]})
 
     def _ring(self, what: Intent, body: RawValue) -> None:
         try:

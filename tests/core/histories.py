@@ -162,6 +162,11 @@ def file(
     return Act(f"{PERSON_OF[person].id} files '{text}' for {account} ({how}) {bell}", does)
 
 
+def in_person(slot: Slot, no: str, rings: bool, ago: int) -> Act:
+    """A party files what it was asked for, or a no, as it should."""
+    return file(slot, no or slot.value, slot, "", rings, ago, False)
+
+
 def ring_for(world: World, number: str, rung: Intent | None = None) -> None:
     """Ring the doorbell for a ticket as it is now."""
     reading = world.reading(number)
@@ -278,9 +283,9 @@ def lever(name: str, staff: str, pick: int, what: Intent) -> Act:
         return world.now + timedelta(days=7 * (pick + 1))
 
     makers: dict[str, Callable[[World], Case]] = {
-        "hold": lambda w: levers.hold(w.case, Hold(**who), w.now),
+        "hold": lambda w: levers.hold(w.case, Hold.model_validate(who), w.now),
         "resume": lambda w: levers.resume(w.case, Resume(**who), w.now),
-        "cancel": lambda w: levers.cancel(w.case, Cancel(**who), w.now),
+        "cancel": lambda w: levers.cancel(w.case, Cancel.model_validate(who), w.now),
         "take": lambda w: levers.take_case(w.case, TakeCase(**who), w.now),
         "release": lambda w: levers.release_on_behalf(w.case, ReleaseOnBehalf(**who), w.now),
         "retry": lambda w: levers.retry_commit(w.case, RetryCommit(**who), w.now),
@@ -386,7 +391,7 @@ _slots = st.sampled_from(list(Slot))
 _intents = st.sampled_from(list(Intent))
 _picks = st.integers(0, 6)
 _honest = st.builds(
-    lambda slot, no, rings, ago: file(slot, no or slot.value, slot, "", rings, ago, False),
+    in_person,
     _slots,
     st.sampled_from(["", "", "", "", "refuse", "withdraw", "unclear"]),
     st.sampled_from([True, True, False]),

@@ -16,6 +16,7 @@ from tests.core.builders import (
     committing,
     edited,
     opened,
+    reading,
     ready,
     received,
     silent_until,
@@ -46,7 +47,9 @@ from transfer.messages import (
     Which,
 )
 from transfer.parties import Slot
+from transfer.submissions import found
 from transfer.tickets import Intent, Reason
+from transfer.views import status
 
 WHO: dict[str, Any] = {"staff": "sue", "reason": "they called"}
 
@@ -310,6 +313,15 @@ def test_two_staff_members_may_release_where_the_policy_allows_it() -> None:
     assert codes(case)[-2:] == ["RELEASE_PROPOSED", "RELEASED_BY_STAFF"]
 
 
+def test_a_release_by_staff_is_newer_than_the_no_it_mediated() -> None:
+    """Even if the ticket system's clock is ahead of ours."""
+    refusal = ticket(Slot.RELEASE, when=at(hours=9), body=REFUSE_TEXT)
+    case = submit(opened(staff_release="two_person"), refusal, at(hours=1))
+    case = release(release(case, "sue"), "tom")
+    case = found(case, [reading(refusal)], at(hours=4))
+    assert case.slot(Slot.RELEASE).released_by_staff
+
+
 def test_staff_may_release_as_the_last_of_three() -> None:
     """Ready at once; and the old reseller may still withdraw."""
     case = mediating(staff_release="two_person")
@@ -330,3 +342,12 @@ def test_a_stuck_commit_can_be_retried_and_staff_hear_if_it_is_stuck_again() -> 
     assert case.state is State.COMMITTING
     case = commit.stuck(case, "still away", at(days=3))
     assert codes(case).count("COMMIT_STUCK") == 2
+
+
+def test_a_proposal_is_seen_by_the_second_person() -> None:
+    """In the status, and in its one sentence."""
+    case = release(mediating(staff_release="two_person"), "sam")
+    shown = status(case)
+    assert shown.proposal is not None
+    assert shown.proposal.startswith("sam proposes to release it (letter of 1 March)")
+    assert shown.proposal in shown.summary

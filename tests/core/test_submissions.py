@@ -34,6 +34,7 @@ from transfer.case import (
     State,
 )
 from transfer.messages import AdmitTicket, Hold, RejectTicket, Resume, TicketReading
+from transfer.notices import RULES
 from transfer.parties import Person, Slot
 from transfer.submissions import MAX_LATE_NOTED, MAX_UNKNOWN_NOTED, found, submitted
 from transfer.tickets import Channel, Intent, Ticket
@@ -393,6 +394,16 @@ def test_a_flood_of_foreign_tickets_changes_no_slot_and_annoys_few() -> None:
     assert case.slots == before.slots
     assert len(case.strangers) == MAX_REJECTED
     assert case.evidence_count == before.evidence_count + MAX_REJECTED
+
+
+def test_a_strangers_ticket_about_something_else_is_noted_and_its_filer_left_in_peace() -> None:
+    """Somebody rang for the ticket of another customer."""
+    unrelated = ticket(Slot.RELEASE, "t1", account="C-9", body="My mail does not work.")
+    case = submit(opened(), unrelated)
+    assert codes(case)[-1] == "FOREIGN_TICKET"
+    assert "FOREIGN_TICKET" not in RULES
+    meant = ticket(Slot.RELEASE, "t2", account="C-9")
+    assert codes(submit(case, meant))[-1] == "REJECTED"
 
 
 def test_a_flood_by_one_party_is_counted_and_bounded() -> None:

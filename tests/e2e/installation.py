@@ -31,6 +31,7 @@ from typing import Any, Self, TypeVar
 from unittest.mock import patch
 
 from aiosmtpd.controller import Controller
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
@@ -319,9 +320,7 @@ class Installation:
 
     def _begun(self, module: str, *arguments: str, **settings: str) -> Program:
         log = self.folder / f"{module}-{len(self._programs)}.log"
-        program = Program(
-            log, self.settings | settings, sys.executable, "-m", module, *arguments
-        )
+        program = Program(log, self.settings | settings, sys.executable, "-m", module, *arguments)
         self._programs.append(program)
         return program
 
@@ -426,9 +425,11 @@ class Installation:
     # -- behind the scenes ---------------------------------------------------------------------
     def query(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """Look into the SQLite file, or change it, past all of our code."""
-        with contextlib.closing(sqlite3.connect(self.database, timeout=20)) as connection:
-            with connection:
-                return connection.execute(sql, values).fetchall()
+        with (
+            contextlib.closing(sqlite3.connect(self.database, timeout=20)) as connection,
+            connection,
+        ):
+            return connection.execute(sql, values).fetchall()
 
     @contextmanager
     def locked(self) -> Generator[None]:
@@ -456,6 +457,7 @@ class Installation:
 
     def fast_forward(self, domain: str, **time: float) -> None:
         """Let time pass for one transfer, on the real server."""
+
         async def skip(client: Client) -> None:
             handle = client.get_workflow_handle(f"transfer-{domain}")
             await TimeSkipper(client).fast_forward(handle, timedelta(**time))
@@ -471,6 +473,21 @@ class Installation:
             return {one.activity_type.name for one in pending if one.HasField("last_started_time")}
 
         return self.asked(look)
+
+    def attempt_is_given_up(self, domain: str) -> None:
+        """Let the server give up on what a killed worker was busy with: it would in a while."""
+
+        async def give_up(client: Client) -> None:
+            described = await client.get_workflow_handle(f"transfer-{domain}").describe()
+            for one in described.raw_description.pending_activities:
+                if one.state != PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
+                    continue
+                handle = client.get_async_activity_handle(
+                    workflow_id=described.id, run_id=described.run_id, activity_id=one.activity_id
+                )
+                await handle.fail(TimeoutError("the worker is gone"))
+
+        self.asked(give_up)
 
     def close(self) -> None:
         """End every program that was begun here and still runs, and the sink."""
@@ -523,5 +540,5 @@ def _customer(domain: str) -> str:
         f'[[customers]]\nid = "{customer_of(domain)}"\nname = "The people of {domain}"\n'
         f'domains = ["{domain}"]\nreseller = "acme"\nstatus = "active"\nplan = "business"\n'
         'price = "12.50"\ncurrency = "EUR"\nbilled_from = 2026-01-01T00:00:00Z\n'
-        'administrators = [{id = "carl", name = "Carl Customer", email = "carl@customer.example"}]\n'
+        'administrators = [{id = "carl", name = "Carl", email = "carl@customer.example"}]\n'
     )

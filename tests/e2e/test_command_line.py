@@ -193,9 +193,10 @@ def test_a_dry_run_starts_nothing_and_says_what_a_start_would(panel: Installatio
     """Also that another transfer is open."""
     dry = panel.done("start", "dry.example", "--to", "globex", "--dry-run", "--json").document
     assert dry == {"outcome": "possible", "findings": []}
-    assert "Nothing stands against" in panel.done(
-        "start", "dry.example", "--to", "globex", "--dry-run"
-    ).out
+    assert (
+        "Nothing stands against"
+        in panel.done("start", "dry.example", "--to", "globex", "--dry-run").out
+    )
     assert "dry.example" not in panel.states()
     panel.done("start", "dry.example", "--to", "globex")
     other = panel.run("start", "dry.example", "--to", "initech", "--dry-run")
@@ -348,7 +349,9 @@ def test_two_of_staff_release_for_a_silent_reseller_where_policy_allows_it(
     early = panel.run("staff", "take", READ, "--by", "sam")
     assert (early.code, one_line(early)[:18]) == (REFUSED, "NotAllowedInState:")
     panel.reaches("MEDIATION", domain)
-    assert panel.done("staff", "take", domain, "--by", "sam", "--json").document["mediator"] == "sam"
+    assert (
+        panel.done("staff", "take", domain, "--by", "sam", "--json").document["mediator"] == "sam"
+    )
     assert "Done: release on behalf" in panel.done("staff", "release", domain, *BY_SAM).out
     alone = panel.run("staff", "release", domain, *BY_SAM)
     assert (alone.code, one_line(alone)[:19]) == (REFUSED, "SecondPersonNeeded:")
@@ -468,7 +471,7 @@ def test_wrong_usage_leaves_with_2(panel: Installation, command: list[str]) -> N
         {"TEMPORAL_PROFILE": "nonsense"},
         {"TEMPORAL_TLS_CLIENT_CERT_PATH": "/nowhere/cert.pem"},
     ],
-    ids=lambda settings: "".join(settings),
+    ids="".join,
 )
 def test_a_wrong_setting_is_named_in_one_line(
     panel: Installation, settings: dict[str, str]

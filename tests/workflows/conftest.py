@@ -1,4 +1,4 @@
-"""One worker a session for each kind of server; one world, with a domain of its own, for each test."""
+"""One worker a session for each kind of server; one world, with its own domain, for each test."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from tests.workflows.world import World
 HISTORIES = Path(__file__).parents[1] / "histories"
 MAX_EVENTS = 400
 """Longer runs are not kept: a flood is the same event a thousand times."""
+
+WORLDS = {"world", "real_world", "lonely_world"}
+"""Who asks for one of these is a scenario, and leaves its history."""
 
 
 @pytest.fixture(scope="session")

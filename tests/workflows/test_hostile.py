@@ -6,13 +6,13 @@ import asyncio
 
 import pytest
 from temporalio.api.common.v1 import Header, Payload, Payloads, WorkflowExecution
-
 from temporalio.api.enums.v1 import UpdateWorkflowExecutionLifecycleStage
 from temporalio.api.update.v1 import Input, Meta, Request, WaitPolicy
 from temporalio.api.workflowservice.v1 import (
     SignalWorkflowExecutionRequest,
     UpdateWorkflowExecutionRequest,
 )
+from temporalio.service import RPCError
 
 from tests.conftest import assert_eventually
 from tests.workflows.world import World
@@ -147,11 +147,22 @@ async def test_garbage_updates_are_refused_to_their_sender_and_change_nothing(
     await real_world.start()
     before = await real_world.until(State.AWAITING)
     for garbage, args in GARBAGE.items():
-        sent = (_update(real_world, name, args, None) for name in (*UPDATES, "no_such_update"))
-        if garbage != "very deep":
-            assert not any(await asyncio.gather(*sent)), garbage
+        for name in (*UPDATES, "no_such_update"):
+            assert not await _update(real_world, name, args, None), (name, garbage)
     assert await real_world.settled() == before
     assert not (await real_world.counts())["WORKFLOW_EXECUTION_UPDATE_ACCEPTED"]
+
+
+async def test_megabytes_of_updates_at_the_same_time_do_not_end_the_transfer(
+    real_world: World,
+) -> None:
+    await real_world.start(grace="1s")
+    sent = (_update(real_world, name, GARBAGE["a megabyte"], None) for name in UPDATES)
+    answers = await asyncio.gather(*sent, return_exceptions=True)
+    assert True not in answers
+    assert any(isinstance(answer, RPCError) for answer in answers), "the server refuses some"
+    await real_world.all_agree()
+    await real_world.ends(State.COMPLETED)
 
 
 async def test_after_all_the_garbage_a_transfer_still_completes(real_world: World) -> None:

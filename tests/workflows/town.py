@@ -127,15 +127,16 @@ class Watch(temporalio.worker.Interceptor):
         self.after: dict[tuple[str, str], Hook] = {}
 
     def intercept_activity(
-        self, next: temporalio.worker.ActivityInboundInterceptor
+        self,
+        next: temporalio.worker.ActivityInboundInterceptor,  # noqa: A002 - the SDK's name for it
     ) -> temporalio.worker.ActivityInboundInterceptor:
         """Stand in front of every activity."""
         return _Watched(next, self)
 
 
 class _Watched(temporalio.worker.ActivityInboundInterceptor):
-    def __init__(self, next: temporalio.worker.ActivityInboundInterceptor, watch: Watch) -> None:
-        super().__init__(next)
+    def __init__(self, inner: temporalio.worker.ActivityInboundInterceptor, watch: Watch) -> None:
+        super().__init__(inner)
         self._watch = watch
 
     async def execute_activity(self, input: temporalio.worker.ExecuteActivityInput) -> Any:

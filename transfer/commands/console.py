@@ -40,6 +40,10 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
+_COPIED = frozenset({"Transfer", "State", "Slot", "Ticket", "Code", "Reseller", "Rejected"})
+"""Columns that people copy from."""
+
+
 class Exit(IntEnum):
     """Exit codes, as scripts rely on them."""
 
@@ -88,12 +92,9 @@ async def _settled(coroutine: Coroutine[Any, Any, _T]) -> _T:
     try:
         return await coroutine
     finally:
-        until = time.monotonic() + 1
-        while time.monotonic() < until and any(
-            thread.name.endswith("(_connection_worker_thread)")
-            for thread in set(threading.enumerate()) - before
-        ):
-            await asyncio.sleep(0.001)
+        for thread in set(threading.enumerate()) - before:
+            if thread.name.endswith("(_connection_worker_thread)"):
+                await asyncio.to_thread(thread.join, 1)
 
 
 def say(text: str) -> None:
@@ -107,10 +108,13 @@ def document(value: BaseModel | Iterable[BaseModel] | dict[str, Any] | list[Any]
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """A table for people; nothing in it is taken for markup."""
+    """A table for people; nothing in it is taken for markup.
+
+    What people copy (ids, codes, states) is never folded, however narrow the terminal is.
+    """
     drawn = Table(title=escape(title) if title else None, title_justify="left", header_style="bold")
     for column in columns:
-        drawn.add_column(column, overflow="fold")
+        drawn.add_column(column, overflow="fold", no_wrap=column in _COPIED)
     for row in rows:
         drawn.add_row(*(escape("" if cell is None else str(cell)) for cell in row))
     out.print(drawn)

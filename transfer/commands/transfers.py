@@ -229,15 +229,14 @@ async def _list(query: str, *, as_json: bool) -> None:
         return
     table(
         "",
-        ("Transfer", "State", "From", "To", "Waiting on", "Escalated", "Next deadline"),
+        ("Transfer", "State", "From", "To", "Waiting on", "Next (UTC)"),
         (
             (
-                row["transfer_id"],
-                row["state"],
+                row["customer_domain"] or row["transfer_id"],
+                row["state"] + (" !" if row["escalated"] else ""),
                 row["old_reseller"],
                 row["new_reseller"],
                 ", ".join(row["waiting_on"]),
-                "yes" if row["escalated"] else "",
                 shown(row["next_deadline"]),
             )
             for row in found
@@ -360,7 +359,7 @@ async def _ticket(domain: str, what: Intent, ticket_id: str, *, wait: bool, as_j
     if as_json:
         document(answer)
     elif answer.accepted:
-        say(f"Accepted: {answer.slot or ''} is {answer.state}.")
+        say(f"It counts: {answer.slot or ''} is {answer.state}.")
     if not answer.accepted:
         if not as_json:
             say(f"{answer.code}: {answer.fix}")
@@ -444,8 +443,8 @@ async def refusing_if_over(transfer: Handle, code: str) -> AsyncGenerator[None]:
 
 
 def shown(instant: datetime | None) -> str:
-    """An instant as people read it."""
-    return f"{instant:%Y-%m-%d %H:%M:%S}" if instant else ""
+    """An instant as people read it, in UTC and to the minute."""
+    return f"{instant:%Y-%m-%d %H:%M}" if instant else ""
 
 
 def print_status(status: Status) -> None:
@@ -453,10 +452,12 @@ def print_status(status: Status) -> None:
     say(status.summary)
     if status.next_deadline:
         say(f"Next: {status.next_deadline.what}, at {shown(status.next_deadline.at)} UTC.")
+    if status.expires_at and status.state not in TERMINAL:
+        say(f"Expires at {shown(status.expires_at)} UTC, if it is not over by then.")
     if status.slots:
         table(
             "",
-            ("Slot", "State", "Ticket", "By", "Deadline (UTC)", "Rejected"),
+            ("Slot", "State", "Ticket", "By", "Until (UTC)", "Rejected"),
             (
                 (
                     slot.value,
@@ -464,7 +465,7 @@ def print_status(status: Status) -> None:
                     view.ticket_id,
                     view.by,
                     shown(view.deadline),
-                    ", ".join(f"{r.ticket_id} {r.code}" for r in view.rejected),
+                    "\n".join(f"{r.ticket_id} {r.code}" for r in view.rejected),
                 )
                 for slot, view in status.slots.items()
             ),
