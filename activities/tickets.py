@@ -11,7 +11,6 @@ from transfer.parties import Party
 from transfer.ports import Accounts, Ledger, Tickets
 from transfer.tickets import Ticket
 
-
 MAX_ANSWER = 1_000_000
 """Bytes of tickets in one answer: Temporal takes two megabytes, and a party may write much."""
 

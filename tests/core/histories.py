@@ -376,6 +376,29 @@ def try_to_commit(world: World, works: bool) -> bool:
     return works
 
 
+def during_grace(happens: list[Act], how: str) -> Act:
+    """All three agree, something happens before the commit, and its instant comes."""
+
+    def does(world: World) -> None:
+        if how != "late":
+            agree().does(world)
+        wait(1, commit_works=True).does(world)
+        for act in happens:
+            act.does(world)
+        if how == "late":
+            agree().does(world)
+        wait(26, commit_works=True).does(world)
+        if how == "twice":
+            wait(26, commit_works=True).does(world)
+
+    return Act(f"all agree; meanwhile ({how}) {happens}; the grace is over", does)
+
+
+def stand_in(slot: Slot, person: Slot, ago: int) -> Act:
+    """Somebody files a party's ticket who may be another party's person."""
+    return file(slot, slot.value, person, "", True, ago, False)
+
+
 def look_for_lost() -> Act:
     """A survey finds tickets that nobody rang for."""
 
@@ -426,12 +449,12 @@ _records = st.sampled_from(
     ]
 )
 _waits = st.builds(wait, st.sampled_from([1, 12, 25, 25, 48, 200, 400]), st.booleans())
-ACTS = st.one_of(
+_one_by_one = st.one_of(
     st.just(Act("nothing happens", lambda _: None)),  # what a history shrinks to
-    st.builds(agree),
     _honest,
     _honest,
     _any_ticket,
+    st.builds(stand_in, _slots, _slots, st.sampled_from([0, 3])),
     st.builds(edit, _picks, st.sampled_from(sorted(TEXTS)), st.booleans()),
     st.builds(close, _picks, st.booleans()),
     st.builds(vanish, _picks),
@@ -441,12 +464,32 @@ ACTS = st.one_of(
     _levers,
     _levers,
     st.builds(record, _records),
-    _waits,
-    _waits,
-    st.builds(sleep_long, st.sampled_from([30, 100, 300])),
     st.builds(look_for_lost),
 )
-HISTORIES = st.lists(ACTS, min_size=10, max_size=30)
+_trouble = st.one_of(
+    st.builds(
+        in_person,
+        _slots,
+        st.sampled_from(["refuse", "withdraw", "unclear", ""]),
+        st.just(False),
+        st.just(0),
+    ),
+    st.builds(record, _records),
+    st.builds(edit, st.integers(0, 2), st.sampled_from(sorted(TEXTS)), st.just(False)),
+    st.builds(close, st.integers(0, 2), st.just(False)),
+    st.builds(vanish, st.integers(0, 2)),
+)
+_meanwhile = st.lists(st.one_of(_trouble, _trouble, _one_by_one), min_size=1, max_size=4)
+ACTS = st.one_of(
+    _one_by_one,
+    _one_by_one,
+    st.builds(agree),
+    st.builds(during_grace, _meanwhile, st.sampled_from(["once", "twice", "late"])),
+    st.builds(during_grace, _meanwhile, st.just("twice")),
+    _waits,
+    st.builds(sleep_long, st.sampled_from([30, 100, 300])),
+)
+HISTORIES = st.lists(ACTS, min_size=6, max_size=18)
 
 
 def play(history: list[Act], two_person: bool = True) -> World:

@@ -37,8 +37,8 @@ from transfer.parties import Slot
 from transfer.tickets import Channel, Intent, Ticket
 
 NO_STATES = (SlotState.REFUSED, SlotState.WITHDRAWN)
-over_histories = settings(max_examples=50, deadline=None, derandomize=True)
-over_many_histories = settings(max_examples=150, deadline=None, derandomize=True)
+over_histories = settings(max_examples=60, deadline=None, derandomize=True)
+over_many_histories = settings(max_examples=200, deadline=None, derandomize=True)
 
 
 def the_ticket(step: Step, slot: Slot) -> Ticket:
@@ -224,6 +224,17 @@ def test_07_a_no_recorded_before_the_commit_stops_it(history: list[Act]) -> None
                 if is_from(filed, record.slot) and filed.body in NOES and filed.open:
                     decided = any(filed.id == r.ticket_id for r in record.rejected)
                     assert filed.updated_at < record.said_at or decided or record.admitted
+
+
+@over_many_histories
+@given(HISTORIES)
+def test_07_nobody_is_billed_before_the_instant_that_all_were_told(history: list[Act]) -> None:
+    """So that each has the time to stop it; nor while a word of a party waits to be read."""
+    for step in re_checks_passed(play(history)):
+        assert step.before.commit_at is not None
+        assert step.before.commit_at <= step.now
+        assert "READY" not in new_codes(step)
+        assert not step.after.doubts
 
 
 @over_histories

@@ -9,6 +9,7 @@ import pytest
 from tests.workflows.world import World
 from transfer.case import State
 from transfer.parties import Slot
+from transfer.tickets import Channel
 
 
 @pytest.mark.parametrize("who", ["authorize", "accept"])
@@ -151,7 +152,7 @@ async def test_a_late_yes_does_not_override_a_newer_no(world: World) -> None:
         ({"delegated": True}, "DELEGATED_SESSION"),
         ({"by": "mallory"}, "NOT_ADMIN"),
         ({"account": "acme", "by": "ann"}, "WRONG_ACCOUNT"),
-        ({"channel": "mail"}, "WRONG_CHANNEL"),
+        ({"channel": Channel.MAIL}, "WRONG_CHANNEL"),
     ],
 )
 async def test_who_may_not_speak_is_told_why(
