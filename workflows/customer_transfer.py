@@ -303,7 +303,7 @@ class CustomerTransfer(Doorbells, Levers):
             TicketActivities.survey,
             SurveyWanted(
                 domain=case.domain,
-                new_reseller=case.request.new_reseller,
+                new_reseller=case.new.id,
                 since=since,
                 ticket_ids=known,
             ),

@@ -44,7 +44,10 @@ def tickets(town: Town) -> TicketActivities:
 @pytest.fixture
 def notices(town: Town) -> NoticeActivities:
     return NoticeActivities(
-        town.accounts, town.ledger, compose=lambda publication, readers: (), wake_postman=print
+        town.accounts,
+        town.ledger,
+        compose=lambda publication, administrators: (),
+        wake_postman=print,
     )
 
 

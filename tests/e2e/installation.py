@@ -127,17 +127,17 @@ class Program:
         """What it has written so far."""
         return self._log.read_bytes()[self._begins_at :].decode(errors="replace")
 
-    def has_said(self, text: str, times: int = 1) -> None:
+    def has_said(self, text: str, *, within: float = PATIENCE) -> None:
         """Wait until it has written a text, and did not end before."""
 
         def look() -> bool:
-            said = self.log.count(text) >= times
+            said = text in self.log
             if not said and self._process.poll() is not None:
                 raise AssertionError(f"it ended with {self._process.returncode}: {self.log}")
             return said
 
         try:
-            eventually(look, f"it says {text!r}")
+            eventually(look, f"it says {text!r}", within)
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.log[-3000:]}") from None
 

@@ -486,6 +486,26 @@ def test_a_wrong_setting_is_named_in_one_line(
 
 
 @pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('grace = "soon"', "grace:"),
+        ('gracious = "1h"', "unknown gracious"),
+        ("grace =", "policy.toml"),
+        ('time_zone = "Europe/Atlantis"', "time_zone:"),
+    ],
+)
+def test_a_wrong_policy_file_is_named_with_its_key(
+    panel: Installation, tmp_path: Path, content: str, told: str
+) -> None:
+    """Exit code 2; nothing is started by half a policy."""
+    path = tmp_path / "policy.toml"
+    path.write_text(content, encoding="utf-8")
+    ran = panel.run("start", READ, "--to", "globex", TRANSFER_POLICY_FILE=str(path))
+    assert ran.code == USAGE
+    assert told in one_line(ran)
+
+
+@pytest.mark.parametrize(
     "command",
     [
         ["show", "nobody.example"],
@@ -557,6 +577,7 @@ def test_show_needs_no_database(panel: Installation) -> None:
     assert "Whether the notices arrived is not known" in panel.done("show", READ, **away).out
 
 
+@pytest.mark.timeout(150)
 def test_with_the_worker_down_nothing_hangs_and_nothing_is_done_later(
     panel: Installation, server: Server, install: Callable[..., Installation]
 ) -> None:

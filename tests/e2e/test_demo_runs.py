@@ -20,6 +20,8 @@ from transfer.commands import app
 from transfer.commands.console import Exit, finished, say
 from transfer.commands.demo.stack import Stack
 
+pytestmark = pytest.mark.timeout(180)
+
 
 class Demo:
     """A demo that runs as a program, with a folder for temporary files to itself."""
@@ -36,7 +38,7 @@ class Demo:
 
     def has_said(self, text: str) -> None:
         """Wait for a text, and note which processes it has started by then."""
-        self.program.has_said(text)
+        self.program.has_said(text, within=150)
         self._started |= set(psutil.Process(self.program.pid).children(recursive=True))
 
     def left_nothing(self) -> None:
@@ -71,7 +73,6 @@ def _typed(_stack: Stack, *arguments: str, expect: Exit = Exit.DONE, quiet: bool
     return out.getvalue()
 
 
-@pytest.mark.timeout(180)
 def test_demos_run_side_by_side_and_leave_nothing_behind(folder: Path) -> None:
     """One in this process, and one as a program, which is kept until Ctrl-C."""
     kept = Demo(folder / "kept", "--keep")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,8 @@ from transfer.tickets import Channel
 AMBIGUOUS = "Please do what is needed about the transfer we talked about."
 
 
-async def _awaiting(world: World) -> None:
-    await world.start()
+async def _awaiting(world: World, **policy: str) -> None:
+    await world.start(**policy)
     await world.until(State.AWAITING)
 
 
@@ -54,7 +55,7 @@ ARRIVE: dict[State, Callable[[World], Awaitable[None]]] = {
     State.COMMIT_STUCK: _stuck,
 }
 
-REFUSED = [
+REFUSED: list[tuple[State, str, dict[str, str], str]] = [
     (State.AWAITING, "resume", {}, "NotAllowedInState"),
     (State.AWAITING, "take_case", {}, "NotAllowedInState"),
     (State.AWAITING, "retry_commit", {}, "NotAllowedInState"),
@@ -78,42 +79,44 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("state", "lever", "fields", "rule"), REFUSED, ids=[f"{s}-{lever}" for s, lever, *_ in REFUSED]
-)
+@pytest.mark.parametrize("state", list(ARRIVE))
 async def test_a_lever_that_does_not_work_there_is_refused_by_its_rule_without_a_trace(
-    world: World, state: State, lever: str, fields: dict[str, str], rule: str
+    real_world: World, state: State
 ) -> None:
-    await ARRIVE[state](world)
-    assert await world.staff_may_not(lever, **fields) == rule
-    assert any(cls.__name__ == rule for cls in RuleBroken.__subclasses__())
-    assert (await world.settled()).state is state
+    await ARRIVE[state](real_world)
+    for where, lever, fields, rule in REFUSED:
+        if where is state:
+            assert await real_world.staff_may_not(lever, **fields) == rule
+            assert any(cls.__name__ == rule for cls in RuleBroken.__subclasses__())
+    assert (await real_world.settled()).state is state
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [{"who": ""}, {"reason": ""}, {"reason": None}, {"code": "BECAUSE"}],
-    ids=["nobody", "no reason", "null for a reason", "unknown code"],
-)
-async def test_a_lever_without_who_and_why_is_refused(world: World, fields: dict[str, str]) -> None:
-    await _awaiting(world)
-    assert await world.staff_may_not("hold", **fields) == "InputInvalid"
+async def test_a_lever_without_who_and_why_is_refused(real_world: World) -> None:
+    await _awaiting(real_world)
+    wrong: list[dict[str, Any]] = [
+        {"who": ""},
+        {"reason": ""},
+        {"reason": None},
+        {"code": "BECAUSE"},
+    ]
+    for fields in wrong:
+        assert await real_world.staff_may_not("hold", **fields) == "InputInvalid"
 
 
 @pytest.mark.parametrize("state", [State.AWAITING, State.READY, State.MEDIATION, State.ON_HOLD])
-async def test_staff_cancel_an_open_transfer(world: World, state: State) -> None:
-    await ARRIVE[state](world)
-    await world.staff("cancel", code="FRAUD_SUSPECTED")
-    result = await world.ends(State.CANCELLED)
+async def test_staff_cancel_an_open_transfer(real_world: World, state: State) -> None:
+    await ARRIVE[state](real_world)
+    await real_world.staff("cancel", code="FRAUD_SUSPECTED")
+    result = await real_world.ends(State.CANCELLED)
     assert result.code == "FRAUD_SUSPECTED"
-    assert world.moves() == 0
+    assert real_world.moves() == 0
 
 
-async def test_a_lever_is_evidence_with_who_and_why(world: World) -> None:
-    await _awaiting(world)
-    await world.staff("hold", who="sam", reason="the owner called", code="CUSTOMER_OBJECTS")
-    await world.until_told("HELD")
-    row = next(row for row in world.evidence() if row.code == "HELD")
+async def test_a_lever_is_evidence_with_who_and_why(real_world: World) -> None:
+    await _awaiting(real_world)
+    await real_world.staff("hold", who="sam", reason="the owner called", code="CUSTOMER_OBJECTS")
+    await real_world.until_told("HELD")
+    row = next(row for row in real_world.evidence() if row.code == "HELD")
     assert row.who == "sam"
     assert "the owner called" in row.detail
 
@@ -122,53 +125,53 @@ async def test_a_lever_is_evidence_with_who_and_why(world: World) -> None:
     ("what", "ends"), [("authorize", State.COMPLETED), ("refuse", State.REFUSED)]
 )
 async def test_staff_admit_an_ambiguous_ticket_as_what_it_means(
-    world: World, what: str, ends: State
+    real_world: World, what: str, ends: State
 ) -> None:
-    await world.start()
-    await world.says("release")
-    await world.says("accept")
-    ticket = await world.says("authorize", body=AMBIGUOUS)
-    await world.until_rejected("authorize", "TEXT_AMBIGUOUS")
-    status = await world.settled()
+    await real_world.start(grace="1s")
+    await real_world.says("release")
+    await real_world.says("accept")
+    ticket = await real_world.says("authorize", body=AMBIGUOUS)
+    await real_world.until_rejected("authorize", "TEXT_AMBIGUOUS")
+    status = await real_world.settled()
     assert [doubt.ticket_id for doubt in status.ambiguous] == [ticket]
     assert "staff" in status.waiting_on
-    await world.staff("admit_ticket", ticket_id=ticket, what=what)
-    await world.ends(ends)
+    await real_world.staff("admit_ticket", ticket_id=ticket, what=what)
+    await real_world.ends(ends)
 
 
-async def test_staff_reject_an_ambiguous_ticket(world: World) -> None:
-    await _awaiting(world)
-    ticket = await world.says("authorize", body=AMBIGUOUS)
-    await world.until_rejected("authorize", "TEXT_AMBIGUOUS")
-    status = await world.staff("reject_ticket", ticket_id=ticket)
+async def test_staff_reject_an_ambiguous_ticket(real_world: World) -> None:
+    await _awaiting(real_world, grace="1s")
+    ticket = await real_world.says("authorize", body=AMBIGUOUS)
+    await real_world.until_rejected("authorize", "TEXT_AMBIGUOUS")
+    status = await real_world.staff("reject_ticket", ticket_id=ticket)
     assert status.ambiguous == ()
-    assert await world.staff_may_not("reject_ticket", ticket_id=ticket) == "NothingToDecide"
-    await world.all_agree()
-    await world.ends(State.COMPLETED)
+    assert await real_world.staff_may_not("reject_ticket", ticket_id=ticket) == "NothingToDecide"
+    await real_world.all_agree()
+    await real_world.ends(State.COMPLETED)
 
 
-async def test_staff_cannot_admit_a_ticket_that_may_not_speak(world: World) -> None:
-    await _awaiting(world)
-    ticket = await world.says("authorize", body=AMBIGUOUS, channel=Channel.MAIL)
-    await world.until_rejected("authorize", "WRONG_CHANNEL")
-    refused = await world.staff_may_not("admit_ticket", ticket_id=ticket, what="authorize")
+async def test_staff_cannot_admit_a_ticket_that_may_not_speak(real_world: World) -> None:
+    await _awaiting(real_world)
+    ticket = await real_world.says("authorize", body=AMBIGUOUS, channel=Channel.MAIL)
+    await real_world.until_rejected("authorize", "WRONG_CHANNEL")
+    refused = await real_world.staff_may_not("admit_ticket", ticket_id=ticket, what="authorize")
     assert refused == "NothingToDecide"
 
 
 async def test_two_staff_members_release_in_mediation_where_the_policy_allows_it(
-    world: World,
+    real_world: World,
 ) -> None:
-    await world.start(staff_release="two_person")
-    assert await world.staff_may_not("release_on_behalf") == "NotAllowedInState"
-    await world.says("authorize")
-    await world.says("accept")
-    await world.says("refuse", of="release")
-    await world.until(State.MEDIATION)
-    await world.staff("release_on_behalf", who="sam")
-    assert (await world.settled()).state is State.MEDIATION, "one person is not enough"
-    assert await world.staff_may_not("release_on_behalf", who="Sam ") == "SecondPersonNeeded"
-    await world.staff("release_on_behalf", who="mia")
-    status = await world.until(State.READY)
+    await real_world.start(grace="1s", staff_release="two_person")
+    assert await real_world.staff_may_not("release_on_behalf") == "NotAllowedInState"
+    await real_world.says("authorize")
+    await real_world.says("accept")
+    await real_world.says("refuse", of="release")
+    await real_world.until(State.MEDIATION)
+    await real_world.staff("release_on_behalf", who="sam")
+    assert (await real_world.settled()).state is State.MEDIATION, "one person is not enough"
+    assert await real_world.staff_may_not("release_on_behalf", who="Sam ") == "SecondPersonNeeded"
+    await real_world.staff("release_on_behalf", who="mia")
+    status = await real_world.until(State.READY)
     assert "staff" in (status.slots[Slot.RELEASE].by or "")
-    await world.ends(State.COMPLETED)
-    assert world.billed() == ["acme", "globex"]
+    await real_world.ends(State.COMPLETED)
+    assert real_world.billed() == ["acme", "globex"]

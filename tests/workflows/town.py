@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+import temporalio.client
 import temporalio.worker
 from temporalio import activity
 
@@ -94,7 +95,7 @@ class Town:
         account = AccountActivities(self.accounts, notice)
         ticket = TicketActivities(self.desk, self.accounts, self.ledger)
         staff = StaffActivities(self.queue)
-        return temporalio.worker.Worker(
+        worker = temporalio.worker.Worker(
             client,
             task_queue=task_queue,
             workflows=[CustomerTransfer],
@@ -109,6 +110,11 @@ class Town:
             graceful_shutdown_timeout=timedelta(seconds=1),
             **options,
         )
+        # Two seconds without a rest are a hang for the SDK. On a machine that is busy with other
+        # tests, a task with thousands of signals needs them; a loop without end is still found.
+        assert worker._workflow_worker is not None
+        worker._workflow_worker._deadlock_timeout_seconds = 20
+        return worker
 
 
 def _compose(

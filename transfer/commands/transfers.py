@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import json
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -297,18 +298,15 @@ def watch(
 async def _watch(domain: str, seconds: float | None, *, as_json: bool) -> None:
     transfer = await handle(await temporal(), domain)
     seen = 0
-    try:
-        async with asyncio.timeout(seconds):
-            while True:
-                happened = await evidence_of(transfer)
-                if not as_json:
-                    seen = _print_news(happened, seen)
-                status = await status_of(transfer)
-                if status.state in TERMINAL:
-                    break
-                await asyncio.sleep(WATCH_EVERY_SECONDS)
-    except TimeoutError:
+    until = None if seconds is None else time.monotonic() + seconds
+    while True:
         status = await status_of(transfer)
+        happened = await evidence_of(transfer)  # last, so that the end is in it
+        if not as_json:
+            seen = _print_news(happened, seen)
+        if status.state in TERMINAL or (until is not None and time.monotonic() >= until):
+            break
+        await asyncio.sleep(WATCH_EVERY_SECONDS)
     if as_json:
         document(status)
     else:
