@@ -42,6 +42,8 @@ def decoded(kind: type[_Message], body: RawValue) -> _Message:
     payload = body.payload
     if payload.metadata.get("encoding") != b"json/plain" or len(payload.data) > MAX_PAYLOAD:
         raise InputInvalid(f"Send one JSON object with {', '.join(kind.model_fields)}.")
+    if rb"\u0000" in payload.data:  # no database keeps it, and the evidence could not be written
+        raise InputInvalid("Send it without NUL characters.")
     try:
         return kind.model_validate_json(payload.data)
     except ValidationError as error:

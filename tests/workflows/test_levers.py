@@ -97,6 +97,7 @@ async def test_a_lever_without_who_and_why_is_refused(real_world: World) -> None
         {"who": ""},
         {"reason": ""},
         {"reason": None},
+        {"reason": "it has a \x00 in it"},
         {"code": "BECAUSE"},
     ]
     for fields in wrong:
