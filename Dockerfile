@@ -5,6 +5,7 @@ COPY requirements-runtime.lock ./
 RUN /opt/transfer/bin/pip install --no-cache-dir --require-hashes -r requirements-runtime.lock
 COPY pyproject.toml worker.py starter.py ./
 COPY transfer ./transfer
+COPY gateway ./gateway
 COPY workflows ./workflows
 COPY activities ./activities
 RUN /opt/transfer/bin/pip install --no-cache-dir --no-deps .

@@ -48,9 +48,9 @@ async def assert_eventually(
         pause = min(pause * 1.5, 0.2)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 async def skipping_server() -> AsyncGenerator[WorkflowEnvironment]:
-    """A server whose one clock jumps to the next timer. It only runs ahead."""
+    """A server whose one clock jumps to the next timer, for one test: it only runs ahead."""
     env = await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=str(PROGRAMS / "temporal-test-server"),
         plugins=[plugin(pass_core_through=False)],

@@ -14,7 +14,7 @@ from pathlib import Path
 from hatchling.build import build_wheel
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("transfer", "workflows", "activities")
+PACKAGES = ("transfer", "gateway", "workflows", "activities")
 MODULES = ("worker.py", "starter.py")
 
 # Runs in the bare environment. Migrations run at import, inside Alembic's own context.

@@ -113,4 +113,9 @@ def non_retryable_names() -> list[str]:
     def tree(cls: type[TransferError]) -> list[type[TransferError]]:
         return [cls, *(leaf for sub in cls.__subclasses__() for leaf in tree(sub))]
 
-    return sorted(cls.__name__ for cls in tree(TransferError) if not cls.retryable)
+    # Of this module alone: what a command line adds for itself never crosses the wire.
+    return sorted(
+        cls.__name__
+        for cls in tree(TransferError)
+        if not cls.retryable and cls.__module__ == __name__
+    )

@@ -262,3 +262,40 @@ class EscalationUpdate(Value):
     opened_at: Instant
     touch_by: datetime | None = None
     at: Instant
+
+
+# -- what comes in from outside ----------------------------------------------------------------
+class Reception(StrEnum):
+    """What became of a webhook: a transfer was told, or opened; the ticket waits; or neither."""
+
+    SIGNALLED = "signalled"
+    OPENED = "opened"
+    PARKED = "parked"
+    IGNORED = "ignored"
+
+
+class WebhookAnswer(Value):
+    """The one answer to all deliveries of a webhook, kept by its id."""
+
+    webhook_id: Name
+    ticket_id: str
+    outcome: Reception
+    transfer_id: str | None = None
+    received_at: Instant
+
+
+class ParkedTicket(Value):
+    """A ticket that waits for its transfer to begin, or for staff to see why it cannot.
+
+    ``transfer_id`` is the transfer it would belong to, ``None`` where its text leaves that open.
+    ``why`` is a code.
+    """
+
+    ticket_id: str
+    account: str
+    transfer_id: str | None = None
+    why: str
+    subject: str = ""
+    url: str = ""
+    parked_at: Instant
+    picked_up_at: datetime | None = None

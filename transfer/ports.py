@@ -17,8 +17,17 @@ from transfer.messages import (
     EscalationUpdate,
     EvidenceRow,
     Mail,
+    ParkedTicket,
+    WebhookAnswer,
 )
-from transfer.parties import Assignment, Facts, Party, Person
+from transfer.parties import (
+    Assignment,
+    CustomerRecord,
+    Facts,
+    Party,
+    Person,
+    ResellerRecord,
+)
 from transfer.tickets import Ticket
 
 
@@ -31,6 +40,10 @@ class Accounts(Protocol):
         ``domain`` is looked up normalised, and as it is where it does not normalise;
         ``new_reseller`` is an id, a name or an alias. What is not found is ``None`` in the answer.
         """
+        ...
+
+    async def holder(self, account: str) -> CustomerRecord | ResellerRecord | None:
+        """The customer or reseller who has this account, by its id."""
         ...
 
     async def administrators(self, account: str) -> tuple[Person, ...]:
@@ -87,7 +100,10 @@ class Ledger(Protocol):
     """
 
     async def publish(self, evidence: Sequence[EvidenceRow], mails: Sequence[Delivery]) -> None:
-        """Record evidence and put notices into the outbox. The same rows again change nothing."""
+        """Record evidence and put notices into the outbox. The same rows again change nothing.
+
+        A transfer that was OPENED picks up the tickets parked for it: its survey has read them.
+        """
         ...
 
     async def uses(self, ticket_ids: Sequence[str]) -> dict[str, str]:
@@ -119,6 +135,37 @@ class Ledger(Protocol):
 
     async def deliveries(self, key: str) -> tuple[Delivery, ...]:
         """All deliveries of one transfer key, oldest first."""
+        ...
+
+
+class Arrivals(Protocol):
+    """What came in from outside: answered webhooks, and tickets that wait for their transfer.
+
+    One database transaction a call.
+    """
+
+    async def answered(self, webhook_id: str) -> WebhookAnswer | None:
+        """The answer that this webhook was given before."""
+        ...
+
+    async def answer(self, answer: WebhookAnswer) -> WebhookAnswer:
+        """Keep the answer to a webhook, and return the one that counts: the first."""
+        ...
+
+    async def park(self, ticket: ParkedTicket) -> None:
+        """Let a ticket wait; parked again, it waits with what is said of it now."""
+        ...
+
+    async def picked_up(self, ticket_id: str, at: datetime) -> None:
+        """Note that a parked ticket waits no more."""
+        ...
+
+    async def parked(self) -> tuple[ParkedTicket, ...]:
+        """The tickets that wait, the newest first, at most 500."""
+        ...
+
+    async def forget(self, before: datetime) -> None:
+        """Drop what is older: answers, and parked tickets, which are too old to count by then."""
         ...
 
 

@@ -34,12 +34,18 @@ class Settings(BaseSettings):
     notice_retry_seconds: float = Field(default=10, gt=0, le=900)
     """How soon a notice that did not arrive is tried again: doubled each time, to 15 minutes."""
     policy_file: Path | None = None
+    webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(default=(), max_length=10)
+    """Secrets with which the ticket system signs webhooks, separated by commas: the gateway's."""
+    own_authors: Annotated[tuple[str, ...], NoDecode] = Field(default=(), max_length=100)
+    """Ids under which the ticket system books our own replies, separated by commas."""
+    gateway_host: str = "127.0.0.1"
+    gateway_port: int = Field(default=8000, ge=0, le=65535)
     max_cached_workflows: int = Field(default=1000, ge=0)
     """Open transfers kept in the worker's memory, about 0.2 MB each."""
     log_format: str = Field(default="json", pattern="^(json|console)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
-    @field_validator("staff_notify", mode="before")
+    @field_validator("staff_notify", "webhook_secret", "own_authors", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
-from transfer import tickets
 from transfer.case import (
     COMMIT_STATES,
     MAX_DOUBT_TEXT,
@@ -27,6 +26,7 @@ from transfer.mediation import escalated
 from transfer.messages import SubmissionAnswer, TicketReading
 from transfer.opening import requested
 from transfer.parties import Slot, fold
+from transfer.reading import may_be_about_transfers, read
 from transfer.tickets import Channel, Claim, Intent, Ticket
 
 STAFF_HEAR_OF = 3
@@ -257,7 +257,7 @@ def _may_not_speak(
 def _read(case: Case, ticket: Ticket) -> Claim | None:
     """Read a ticket, knowing the names of the two resellers."""
     known = (name for reseller in (case.old, case.new) for name in reseller.names)
-    return tickets.read(ticket, known)
+    return read(ticket, known)
 
 
 def _is_spent(case: Case, ticket: Ticket, intent: Intent | None, now: datetime) -> bool:
@@ -319,7 +319,7 @@ def _is_news(case: Case, reading: TicketReading) -> bool:
     claim = _read(case, ticket)
     if claim is None:
         is_recent = ticket.open and ticket.updated_at > case.received_at
-        return is_recent and tickets.may_be_about_transfers(ticket)
+        return is_recent and may_be_about_transfers(ticket)
     return claim.intent in _NOES or (ticket.open and ticket.updated_at != said_at)
 
 

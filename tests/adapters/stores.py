@@ -11,8 +11,15 @@ import pytest
 
 from transfer.accounts_file import AccountsFile
 from transfer.adapters.desk import Desk
-from transfer.adapters.memory import MemoryAccounts, MemoryDesk, MemoryLedger, MemoryStaffQueue
+from transfer.adapters.memory import (
+    MemoryAccounts,
+    MemoryArrivals,
+    MemoryDesk,
+    MemoryLedger,
+    MemoryStaffQueue,
+)
 from transfer.adapters.sql.accounts import SqlAccounts
+from transfer.adapters.sql.arrivals import SqlArrivals
 from transfer.adapters.sql.desk import SqlDesk
 from transfer.adapters.sql.engine import Database
 from transfer.adapters.sql.ledger import SqlLedger
@@ -47,6 +54,7 @@ class Stores:
     accounts: SqlAccounts | MemoryAccounts
     desk: Desk
     ledger: SqlLedger | MemoryLedger
+    arrivals: SqlArrivals | MemoryArrivals
     staff_queue: SqlStaffQueue | MemoryStaffQueue
     clock: Clock
     another: Callable[[], Stores]
@@ -71,6 +79,7 @@ def sql_stores(
         accounts=SqlAccounts(database, clock=clock),
         desk=SqlDesk(database, clock=clock),
         ledger=SqlLedger(database),
+        arrivals=SqlArrivals(database),
         staff_queue=SqlStaffQueue(database),
         clock=clock,
         another=another,
@@ -82,10 +91,12 @@ def memory_stores(clock: Clock) -> Stores:
     """The fakes. A second worker shares their memory."""
     accounts = MemoryAccounts(clock=clock)
     desk = MemoryDesk(accounts, clock=clock)
+    ledger = MemoryLedger()
     stores = Stores(
         accounts=accounts,
         desk=desk,
-        ledger=MemoryLedger(),
+        ledger=ledger,
+        arrivals=MemoryArrivals(ledger),
         staff_queue=MemoryStaffQueue(desk),
         clock=clock,
         another=lambda: stores,

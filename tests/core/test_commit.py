@@ -253,7 +253,9 @@ def test_an_edited_ticket_that_still_says_yes_stands() -> None:
 
 def test_an_unclear_newer_ticket_stops_the_commit() -> None:
     """Staff read it first."""
-    case = check(ticket(Slot.AUTHORIZE, "7", at(hours=3), body="stop the transfer of example.com!"))
+    case = check(
+        ticket(Slot.AUTHORIZE, "7", at(hours=3), body="wait with the transfer of example.com!")
+    )
     assert case.state is State.READY
     assert [doubt.ticket.id for doubt in case.doubts] == ["7"]
 

@@ -35,10 +35,11 @@ from tests.core.stories import (
     told,
     whom,
 )
-from transfer import levers, tickets
+from transfer import levers
 from transfer.case import Case, State
 from transfer.messages import AdmitTicket, Hold, Resume, StopCode
 from transfer.parties import Slot
+from transfer.reading import read
 from transfer.templates import MAX_SUBJECT, letter, one_line
 from transfer.templates.phrases import ticket_text
 from transfer.tickets import Intent
@@ -298,7 +299,7 @@ def test_the_ticket_we_ask_for_is_always_understood(old: str, new: str, intent: 
     subject, body = ticket_text(case, intent)
     reading = filed(case, Slot.RELEASE, "1", subject=subject, body=body)
     assert reading.ticket is not None
-    claim = tickets.read(reading.ticket, (*case.old.names, *case.new.names))
+    claim = read(reading.ticket, (*case.old.names, *case.new.names))
     assert claim is not None
     assert claim.intent is intent
     assert all(

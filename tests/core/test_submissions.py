@@ -504,7 +504,7 @@ def test_a_ticket_about_something_else_gets_no_answer(
 def test_an_unclear_ticket_since_the_start_is_found() -> None:
     """Also one from before that was changed since: it may be a withdrawal."""
     old = ticket(Slot.AUTHORIZE, "7", at(days=-3), body="mailbox full")
-    changed = edited(old, at(hours=2), body="please do not transfer example.com")
+    changed = edited(old, at(hours=2), body="please be careful with the transfer of example.com")
     case = collect(opened(), changed)
     assert [doubt.ticket.id for doubt in case.doubts] == ["7"]
     assert collect(case, changed) == case

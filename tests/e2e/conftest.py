@@ -10,7 +10,17 @@ import pytest
 
 from tests.e2e.installation import Installation, Server
 
-NAMESPACES = ("commands", "codes", "down", "kills", "database", "mail", "postgresql", "bare")
+NAMESPACES = (
+    "commands",
+    "codes",
+    "down",
+    "kills",
+    "database",
+    "mail",
+    "postgresql",
+    "bare",
+    "gateway",
+)
 
 
 @pytest.fixture(scope="session")

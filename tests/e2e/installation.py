@@ -41,7 +41,7 @@ from transfer.commands.console import finished
 from transfer.temporal import KEYS, connect
 
 PROGRAMS = Path(sys.executable).parent
-PATIENCE = 45.0
+PATIENCE = 120.0
 """Seconds after which a test that waits for something gives up."""
 
 T = TypeVar("T")
@@ -317,6 +317,10 @@ class Installation:
     def worker(self, **settings: str) -> Program:
         """Begin a worker."""
         return self._begun("worker", **settings)
+
+    def gateway(self, **settings: str) -> Program:
+        """Begin a gateway."""
+        return self._begun("gateway", **settings)
 
     def _begun(self, module: str, *arguments: str, **settings: str) -> Program:
         log = self.folder / f"{module}-{len(self._programs)}.log"

@@ -22,7 +22,7 @@ WORLDS = {"world", "real_world", "lonely_world"}
 """Who asks for one of these is a scenario, and leaves its history."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 async def skipping_town(skipping_server: WorkflowEnvironment) -> AsyncGenerator[Town]:
     """A worker on the server whose clock jumps."""
     town = Town()

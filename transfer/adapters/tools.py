@@ -13,6 +13,8 @@ LEASE = timedelta(minutes=1)
 _SERVED = frozenset({"AUTHORIZED", "SLOT_REFUSED", "SLOT_WITHDRAWN"})
 """A yes or a no that counted: it is used up, and speaks in no other transfer."""
 _MAX_ERROR = 500
+MAX_PARKED = 500
+"""Parked tickets in one answer."""
 
 
 def utc_now() -> datetime:
@@ -40,6 +42,11 @@ def use_of(evidence: Sequence[EvidenceRow]) -> list[dict[str, str]]:
         for row in evidence
         if row.code in _SERVED and row.ticket_id
     ]
+
+
+def opened_in(evidence: Sequence[EvidenceRow]) -> list[tuple[str, datetime]]:
+    """Which transfers this evidence opens, and when: each picks up the tickets parked for it."""
+    return [(row.transfer_id, row.at) for row in evidence if row.code == "OPENED"]
 
 
 def staff_ticket(escalation: EscalationUpdate) -> tuple[str, str]:

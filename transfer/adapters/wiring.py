@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from transfer.adapters.smtp_mailer import SmtpMailer
 from transfer.adapters.sql.accounts import SqlAccounts
+from transfer.adapters.sql.arrivals import SqlArrivals
 from transfer.adapters.sql.desk import SqlDesk
 from transfer.adapters.sql.engine import Database
 from transfer.adapters.sql.ledger import SqlLedger
@@ -22,6 +23,7 @@ class Neighbours(NamedTuple):
     accounts: SqlAccounts
     tickets: SqlDesk
     ledger: SqlLedger
+    arrivals: SqlArrivals
     staff_queue: SqlStaffQueue
     mailer: SmtpMailer
 
@@ -46,6 +48,7 @@ async def neighbours(settings: Settings) -> AsyncGenerator[Neighbours]:
             accounts=SqlAccounts(database),
             tickets=SqlDesk(database),
             ledger=SqlLedger(database),
+            arrivals=SqlArrivals(database),
             staff_queue=SqlStaffQueue(database),
             mailer=smtp,
         )

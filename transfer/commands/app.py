@@ -11,6 +11,7 @@ from transfer.commands.console import leave
 from transfer.commands.demo import demo
 from transfer.commands.desk import desk
 from transfer.commands.staff import staff
+from transfer.commands.tickets import tickets
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,6 +26,7 @@ app.command()(transfers.watch)
 app.command()(transfers.ticket)
 app.command()(transfers.evidence)
 app.add_typer(staff, name="staff")
+app.add_typer(tickets, name="tickets")
 app.add_typer(accounts, name="accounts")
 app.add_typer(desk, name="desk")
 app.command()(operations.setup)

@@ -16,7 +16,6 @@ import typer
 from pydantic_core import to_jsonable_python
 from rich.markup import escape
 from temporalio.client import (
-    Client,
     WorkflowExecution,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
@@ -24,8 +23,8 @@ from temporalio.client import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from transfer import opening, views
-from transfer.case import TERMINAL, Case, Finding, State
+from transfer import opening, starting
+from transfer.case import TERMINAL, Finding, State
 from transfer.commands import console
 from transfer.commands.console import Refused, document, out, run, say, table
 from transfer.commands.context import Handle, database, handle, now, temporal, workflow_id
@@ -46,14 +45,12 @@ from transfer.temporal import (
     NEXT_DEADLINE,
     OLD_RESELLER,
     RPC_TIMEOUT,
-    TASK_QUEUE,
     TRANSFER_STATE,
     WAITING_ON,
-    search_attributes,
 )
 from transfer.tickets import Intent
 from transfer.views import EvidenceView, Status
-from workflows.customer_transfer import CustomerTransfer, Start
+from workflows.customer_transfer import CustomerTransfer
 
 MAX_LISTED = 500
 WATCH_EVERY_SECONDS = 0.5
@@ -96,7 +93,7 @@ async def _start(request: TransferRequest, *, dry_run: bool, as_json: bool) -> N
     client = await temporal()
     stopped = any(not finding.warning for finding in findings)
     if stopped or dry_run:
-        present = await _described(client, workflow_id)
+        present = await starting.described(client, workflow_id)
         if present is not None and present.status is WorkflowExecutionStatus.RUNNING:
             _already_open(present, facts.new.id, findings, as_json=as_json)
         elif stopped:
@@ -109,19 +106,8 @@ async def _start(request: TransferRequest, *, dry_run: bool, as_json: bool) -> N
                 outcome="possible",
             )
         return
-    expected = opening.opened(Case.received(request, workflow_id, workflow_id, now()), facts, now())
-    begin = Start(**request.model_dump())
     try:
-        started = await client.start_workflow(
-            CustomerTransfer.run,
-            begin,
-            id=workflow_id,
-            task_queue=TASK_QUEUE,
-            search_attributes=search_attributes(views.attributes(expected)),
-            static_summary=f"{expected.shown_domain}: {expected.old} to {expected.new}",
-            static_details=f"Asked for by {request.requested_by}. Charges: {expected.charges}.",
-            rpc_timeout=RPC_TIMEOUT,
-        )
+        begun = await starting.begin(client, request, facts, workflow_id, now())
     except WorkflowAlreadyStartedError:
         present = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
         _already_open(present, facts.new.id, findings, as_json=as_json)
@@ -131,12 +117,12 @@ async def _start(request: TransferRequest, *, dry_run: bool, as_json: bool) -> N
             {
                 "outcome": "started",
                 "transfer_id": workflow_id,
-                "run_id": started.result_run_id,
+                "run_id": begun.run_id,
                 "findings": [finding.model_dump() for finding in findings],
             }
         )
         return
-    say(f"Started {workflow_id}: {expected.old} to {expected.new}.")
+    say(f"Started {workflow_id}: {begun.case.old} to {begun.case.new}.")
     for finding in findings:
         say(f"Note {finding.code}: {finding.fix}")
     say(f"Follow it with: python starter.py watch {facts.customer.domains[0]}")
@@ -148,16 +134,6 @@ def whoami() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "operator"
-
-
-async def _described(client: Client, workflow_id: str) -> WorkflowExecutionDescription | None:
-    """What Temporal knows of a transfer, without a worker; ``None`` where there is none."""
-    try:
-        return await client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            return None
-        raise
 
 
 def _already_open(

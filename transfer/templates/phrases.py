@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from transfer import tickets
+from transfer import reading, tickets
 from transfer.case import Case, Evidence, SlotState, State
 from transfer.messages import StopCode
 from transfer.parties import Account, Slot
@@ -72,7 +72,7 @@ def _is_understood(case: Case, intent: Intent, subject: str, body: str) -> bool:
         {"id": "any", "account": "any", "author": author, "subject": subject, "body": body}
         | {"created_at": at, "updated_at": at}
     )
-    claim = tickets.read(ticket, (*case.old.names, *case.new.names))
+    claim = reading.read(ticket, (*case.old.names, *case.new.names))
     return (
         claim is not None
         and claim.intent is intent

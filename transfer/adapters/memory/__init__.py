@@ -7,8 +7,16 @@ for tests to look into and to change behind the service's back.
 from __future__ import annotations
 
 from transfer.adapters.memory.accounts import MemoryAccounts
+from transfer.adapters.memory.arrivals import MemoryArrivals
 from transfer.adapters.memory.desk import MemoryDesk
 from transfer.adapters.memory.ledger import MemoryLedger
 from transfer.adapters.memory.staff import MemoryMailer, MemoryStaffQueue
 
-__all__ = ["MemoryAccounts", "MemoryDesk", "MemoryLedger", "MemoryMailer", "MemoryStaffQueue"]
+__all__ = [
+    "MemoryAccounts",
+    "MemoryArrivals",
+    "MemoryDesk",
+    "MemoryLedger",
+    "MemoryMailer",
+    "MemoryStaffQueue",
+]

@@ -46,6 +46,11 @@ class MemoryAccounts(Neighbour):
             new=find(new_reseller, self.resellers.values()),
         )
 
+    async def holder(self, account: str) -> CustomerRecord | ResellerRecord | None:
+        """See ``Accounts.holder``."""
+        self.reach()
+        return self.customers.get(account) or self.resellers.get(account)
+
     async def administrators(self, account: str) -> tuple[Person, ...]:
         """See ``Accounts.administrators``."""
         self.reach()

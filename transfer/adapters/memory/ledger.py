@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from transfer.adapters.memory.neighbour import Neighbour
-from transfer.adapters.tools import LEASE, one_line, use_of
-from transfer.messages import Delivery, DeliveryState, EvidenceRow
+from transfer.adapters.tools import LEASE, one_line, opened_in, use_of
+from transfer.messages import Delivery, DeliveryState, EvidenceRow, ParkedTicket
 
 
 class MemoryLedger(Neighbour):
@@ -19,6 +19,7 @@ class MemoryLedger(Neighbour):
         self.used: dict[str, str] = {}
         self.outbox: dict[str, Delivery] = {}
         self.leases: dict[str, datetime] = {}
+        self.parked: dict[str, ParkedTicket] = {}
 
     async def publish(self, evidence: Sequence[EvidenceRow], mails: Sequence[Delivery]) -> None:
         """See ``Ledger.publish``."""
@@ -29,6 +30,12 @@ class MemoryLedger(Neighbour):
             self.used.setdefault(use["ticket_id"], use["key"])
         for delivery in mails:
             self.outbox.setdefault(delivery.id, delivery)
+        for transfer_id, at in opened_in(evidence):
+            for one in list(self.parked.values()):
+                waits = one.picked_up_at is None and one.parked_at <= at
+                if one.transfer_id == transfer_id and waits:
+                    picked_up = one.model_copy(update={"picked_up_at": at})
+                    self.parked[one.ticket_id] = picked_up
 
     async def uses(self, ticket_ids: Sequence[str]) -> dict[str, str]:
         """See ``Ledger.uses``."""

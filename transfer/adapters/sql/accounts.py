@@ -52,6 +52,12 @@ class SqlAccounts:
             found = None if customer is None else await _reseller(connection, customer.reseller)
             return Facts(customer=customer, old=found, new=await _named(connection, new_reseller))
 
+    async def holder(self, account: str) -> CustomerRecord | ResellerRecord | None:
+        """See ``Accounts.holder``."""
+        async with self._database.read() as connection:
+            found = await _customer(connection, account)
+            return found or await _reseller(connection, account)
+
     async def administrators(self, account: str) -> tuple[Person, ...]:
         """See ``Accounts.administrators``."""
         async with self._database.read() as connection:

@@ -148,6 +148,15 @@ async def insert_new(
         await connection.execute(insert(table).on_conflict_do_nothing(), list(map(dict, rows)))
 
 
+async def replace(connection: AsyncConnection, table: Table, row: Mapping[str, object]) -> None:
+    """Insert a row; one whose key is there takes these values."""
+    insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    keys = [column.name for column in table.primary_key]
+    values = {name: value for name, value in row.items() if name not in keys}
+    statement = insert(table).values(dict(row))
+    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values))
+
+
 def _normalised(url: str) -> URL:
     try:
         parsed = make_url(url.strip())

@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import RowMapping, func, or_, select, update
 
 from transfer.adapters.sql.engine import Database, insert_new
-from transfer.adapters.sql.schema import deliveries, evidence, ticket_uses
-from transfer.adapters.tools import LEASE, one_line, use_of
+from transfer.adapters.sql.schema import deliveries, evidence, parked_tickets, ticket_uses
+from transfer.adapters.tools import LEASE, one_line, opened_in, use_of
 from transfer.messages import Delivery, DeliveryState, EvidenceRow, Mail
 
 
@@ -35,6 +35,16 @@ class SqlLedger:
                     for delivery in mails
                 ],
             )
+            for transfer_id, at in opened_in(evidence):
+                await connection.execute(
+                    update(parked_tickets)
+                    .where(
+                        parked_tickets.c.transfer_id == transfer_id,
+                        parked_tickets.c.picked_up_at.is_(None),
+                        parked_tickets.c.parked_at <= at,
+                    )
+                    .values(picked_up_at=at)
+                )
 
     async def uses(self, ticket_ids: Sequence[str]) -> dict[str, str]:
         """See ``Ledger.uses``."""

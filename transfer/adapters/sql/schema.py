@@ -207,6 +207,30 @@ deliveries = Table(
     ),
 )
 
+# -- the gateway ---------------------------------------------------------------------------------
+webhook_events = Table(
+    "webhook_events",
+    metadata,
+    Column("webhook_id", Txt, primary_key=True),
+    Column("ticket_id", Txt, nullable=False),
+    Column("outcome", Txt, nullable=False),
+    Column("transfer_id", Txt),
+    Column("received_at", UtcDateTime, nullable=False, index=True),
+)
+
+parked_tickets = Table(
+    "parked_tickets",
+    metadata,
+    Column("ticket_id", Txt, primary_key=True),
+    Column("account", Txt, nullable=False),
+    Column("transfer_id", Txt, index=True),
+    Column("why", Txt, nullable=False),
+    Column("subject", Txt, nullable=False),
+    Column("url", Txt, nullable=False),
+    Column("parked_at", UtcDateTime, nullable=False, index=True),
+    Column("picked_up_at", UtcDateTime),
+)
+
 # -- the staff queue -----------------------------------------------------------------------------
 escalations = Table(
     "escalations",

@@ -138,6 +138,7 @@ class Stack:
             *("--ip", "127.0.0.1", "--port", str(server), "--ui-port", str(ui)),
             *("--http-port", str(http), "--log-level", "error"),
             *("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"),
+            *("--dynamic-config-value", "history.maxInFlightUpdatePayloads=1500000"),
         )
         self._await("temporal", server)
         self._await("temporal", ui)

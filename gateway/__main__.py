@@ -1,0 +1,109 @@
+"""The gateway: settings, then neighbours, then requests until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import structlog
+import uvicorn
+
+from gateway.app import build
+from gateway.reception import Desk, Stores
+from gateway.signing import Signatures
+from gateway.transfers import TemporalTransfers
+from transfer import logs
+from transfer.adapters.tools import utc_now
+from transfer.adapters.wiring import neighbours
+from transfer.commands.console import leave
+from transfer.errors import Unreachable
+from transfer.ports import Arrivals
+from transfer.settings import Settings, load_settings
+
+GRACE_SECONDS = 20
+"""How long running requests may take after a signal to stop."""
+MAX_CONNECTIONS = 2000
+KEPT = timedelta(days=90)
+"""How long an answer is repeated, and a ticket stays parked."""
+TIDY_EVERY = timedelta(hours=6)
+
+log = structlog.get_logger("gateway")
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but a signal to stop ends it with the exit code of a good run."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Signals are handled in ``main``."""
+        yield
+
+
+async def main(settings: Settings) -> None:
+    """Answer until SIGTERM or SIGINT. Temporal and the database may be away at first."""
+    stop = asyncio.Event()
+    signatures = Signatures(settings.webhook_secret)
+    transfers = TemporalTransfers()
+    async with neighbours(settings) as near:
+        stores = Stores(near.accounts, near.tickets, near.ledger, near.arrivals)
+        desk = Desk(
+            stores,
+            transfers,
+            policy=settings.policy(),
+            clock=utc_now,
+            own_authors=frozenset(settings.own_authors),
+        )
+        server = _Server(
+            uvicorn.Config(
+                build(desk, transfers, near.arrivals, signatures),
+                host=settings.gateway_host,
+                port=settings.gateway_port,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+
+        def told_to_stop() -> None:
+            stop.set()
+            server.should_exit = True
+
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, told_to_stop)
+        async with asyncio.TaskGroup() as tasks:
+            connecting = tasks.create_task(transfers.connect(logs.runtime(), stop))
+            tidying = tasks.create_task(_tidy(near.arrivals))
+            log.info("gateway_started", host=settings.gateway_host, port=settings.gateway_port)
+            await server.serve()
+            stop.set()
+            connecting.cancel()
+            tidying.cancel()
+    log.info("gateway_stopped")
+
+
+async def _tidy(arrivals: Arrivals) -> None:
+    """Drop what is old, now and again."""
+    while True:
+        try:
+            await arrivals.forget(utc_now() - KEPT)
+        except Unreachable as error:
+            log.warning("tidying_failed", error=str(error))
+        await asyncio.sleep(TIDY_EVERY.total_seconds())
+
+
+def run() -> None:
+    """Read the settings, set up the logs, and answer."""
+    settings = load_settings()
+    logs.configure(level=settings.log_level, style=settings.log_format)
+    asyncio.run(main(settings))
+
+
+if __name__ == "__main__":
+    leave(run)

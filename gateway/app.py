@@ -1,0 +1,177 @@
+"""The web application: which request is answered by what."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Annotated, Any
+
+import structlog
+from fastapi import FastAPI, Header, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from gateway.reception import Desk
+from gateway.signing import (
+    MAX_ID,
+    MAX_SIGNATURE,
+    TOO_LARGE,
+    TOO_SLOW,
+    UNSIGNED,
+    Signatures,
+    SignedOnly,
+)
+from gateway.transfers import Transfers
+from gateway.wire import Answer, Health, Invalid, Problem, Webhook
+from transfer.errors import Unreachable
+from transfer.ports import Arrivals
+
+RETRY_AFTER_SECONDS = 5
+"""When a sender is asked to try again."""
+PATIENCE_SECONDS = 20.0
+"""How long a request may take, its waiting for its turn included."""
+CHECK_SECONDS = 3.0
+"""How long a check of one neighbour may take."""
+AT_ONCE = 32
+"""Tickets that are worked on at once; the others wait for their turn."""
+MAX_FIELD_ERRORS = 20
+
+AWAY = Problem(error="AWAY", fix="Temporal or the database does not answer. Send it again later.")
+
+log = structlog.get_logger("gateway")
+
+
+def build(desk: Desk, transfers: Transfers, arrivals: Arrivals, signatures: Signatures) -> FastAPI:
+    """The application over its neighbours. Building it does nothing else."""
+    app = FastAPI(
+        title="Customer Transfer",
+        summary="Where a ticket system announces the tickets of resellers and customers.",
+        version="1",
+        docs_url=None,  # their pages load scripts from elsewhere
+        redoc_url=None,
+    )
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    @app.post(
+        "/tickets",
+        status_code=202,
+        responses=_responses(),
+        tags=["webhook"],
+        summary="A ticket was filed or changed",
+    )
+    async def tickets(
+        webhook: Webhook,
+        webhook_id: Annotated[
+            str, Header(min_length=1, max_length=MAX_ID, description="The same id is one event.")
+        ],
+        webhook_timestamp: Annotated[  # noqa: ARG001 - verified before; here it is documented
+            str, Header(max_length=40, description="Unix seconds, at most 5 minutes off.")
+        ],
+        webhook_signature: Annotated[  # noqa: ARG001 - likewise
+            str, Header(max_length=MAX_SIGNATURE, description="`v1,` and the HMAC-SHA256.")
+        ],
+    ) -> Answer:
+        """Announce a ticket; any order, any number of times.
+
+        The content is used to find the transfer and for nothing else: the ticket is read back. The
+        answer comes when it is durable; send again, with the same id, until there is one.
+        """
+        async with asyncio.timeout(PATIENCE_SECONDS), turn:
+            kept = await desk.receive(webhook_id, webhook.heard())
+        return Answer(outcome=kept.outcome, transfer_id=kept.transfer_id)
+
+    @app.get("/healthz", tags=["health"], summary="The process answers")
+    async def healthz() -> dict[str, str]:
+        """Tell that this process answers."""
+        return {"status": "ok"}
+
+    @app.get(
+        "/readyz",
+        tags=["health"],
+        summary="Temporal and the database answer",
+        responses={200: _example(Health, OK), 503: _example(Health, NOT_OK)},
+    )
+    async def readyz() -> JSONResponse:
+        """Ask Temporal and the database."""
+        temporal, database = await asyncio.gather(
+            _checked(transfers.check()), _checked(arrivals.answered(""))
+        )
+        health = Health(temporal=temporal, database=database)
+        ready = temporal == database == "ok"
+        return JSONResponse(health.model_dump(), 200 if ready else 503)
+
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _unreadable)
+    app.add_exception_handler(Unreachable, _away)
+    app.add_exception_handler(TimeoutError, _away)
+    app.add_middleware(SignedOnly, path="/tickets", signatures=signatures)
+    return app
+
+
+OK = {"temporal": "ok", "database": "ok"}
+NOT_OK = {"temporal": "away", "database": "ok"}
+
+
+def _example(model: type[Any], example: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"model": model, "content": {"application/json": {"example": example}}, **more}
+
+
+def _responses() -> dict[int | str, dict[str, Any]]:
+    wrong = {"loc": ["body", "ticket", "id"], "msg": "Field required", "type": "missing"}
+    later = {"schema": {"type": "integer"}, "description": "Seconds to wait."}
+    return {
+        202: {"description": "What became of the ticket; it is durable."},
+        401: _example(Problem, UNSIGNED.model_dump(), description="No, wrong or old signature."),
+        408: _example(Problem, TOO_SLOW.model_dump(), description="The body came too slowly."),
+        413: _example(Problem, TOO_LARGE.model_dump(), description="Larger than 256 KB."),
+        422: _example(
+            Invalid,
+            Invalid.model_validate({"detail": [wrong]}).model_dump(),
+            description="Signed, but not what is described here.",
+        ),
+        503: _example(
+            Problem,
+            AWAY.model_dump(),
+            description="Temporal or the database is away: send it again.",
+            headers={"Retry-After": later},
+        ),
+    }
+
+
+async def _checked(check: Awaitable[object]) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await check
+    except (Unreachable, TimeoutError):
+        return "away"
+    return "ok"
+
+
+async def _away(_request: Request, error: Exception) -> JSONResponse:
+    log.warning("ticket_refused_for_now", error=str(error) or type(error).__name__)
+    return JSONResponse(AWAY.model_dump(), 503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    """Say which fields are wrong, without repeating what is in them."""
+    problems: list[Any] = []
+    if isinstance(error, RequestValidationError):
+        problems = list(error.errors())
+    detail = [
+        {"loc": list(p["loc"])[:10], "msg": p["msg"][:200], "type": p["type"]}
+        for p in problems[:MAX_FIELD_ERRORS]
+    ]
+    return JSONResponse(Invalid.model_validate({"detail": detail}).model_dump(), 422)
+
+
+async def _unreadable(_request: Request, error: Exception) -> JSONResponse:
+    """What the framework refuses by itself; a body that cannot be parsed is invalid."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == 400:
+        wrong = {"loc": ["body"], "msg": "not JSON that can be read", "type": "json_invalid"}
+        return JSONResponse(Invalid.model_validate({"detail": [wrong]}).model_dump(), 422)
+    headers = error.headers if isinstance(error, HTTPException) else None
+    text = str(error.detail) if isinstance(error, HTTPException) else ""
+    problem = Problem(error=text.upper().replace(" ", "_"), fix="See /openapi.json.")
+    return JSONResponse(problem.model_dump(), status, headers=headers)

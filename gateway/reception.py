@@ -1,0 +1,184 @@
+"""The reception: an announced ticket finds its transfer, and is answered when that is durable.
+
+Every step may be done again: a sender that got no answer announces its ticket once more, and one
+webhook stays one signal, one transfer, one parked ticket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+import structlog
+
+from gateway.transfers import Transfers
+from transfer import opening, routing
+from transfer.errors import Unreachable
+from transfer.messages import (
+    ParkedTicket,
+    Reception,
+    TicketReading,
+    TransferRequest,
+    WebhookAnswer,
+)
+from transfer.parties import CustomerRecord
+from transfer.policy import Policy
+from transfer.ports import Accounts, Arrivals, Ledger, Tickets
+from transfer.routing import Heard, Known, Otherwise, Route
+
+log = structlog.get_logger("gateway")
+
+
+class Stores(NamedTuple):
+    """The neighbours that the reception asks."""
+
+    accounts: Accounts
+    tickets: Tickets
+    ledger: Ledger
+    arrivals: Arrivals
+
+
+class _Done(NamedTuple):
+    """What became of a ticket, and the code of why."""
+
+    outcome: Reception
+    why: str
+
+
+class Desk:
+    """Where tickets arrive. ``own_authors`` are the ids under which our own replies are written."""
+
+    def __init__(
+        self,
+        stores: Stores,
+        transfers: Transfers,
+        *,
+        policy: Policy,
+        clock: Callable[[], datetime],
+        own_authors: frozenset[str] = frozenset(),
+    ) -> None:
+        self._stores = stores
+        self._transfers = transfers
+        self._policy = policy
+        self._clock = clock
+        self._own = own_authors
+
+    async def receive(self, webhook_id: str, heard: Heard) -> WebhookAnswer:
+        """Deliver an announced ticket, and return what became of it: durable, and once.
+
+        Raises:
+            Unreachable: Temporal, the database or the ticket system is away. Try again: what was
+                done so far is not done twice.
+        """
+        arrivals = self._stores.arrivals
+        if (before := await arrivals.answered(webhook_id)) is not None:
+            return before
+        route = await self._route(heard)
+        outcome, why = await self._deliver(webhook_id, heard, route)
+        answer = WebhookAnswer(
+            webhook_id=webhook_id,
+            ticket_id=heard.ticket.id,
+            outcome=outcome,
+            transfer_id=None if outcome is Reception.IGNORED else route.transfer_id,
+            received_at=self._clock(),
+        )
+        kept = await arrivals.answer(answer)
+        log.info("ticket_received", why=why, **kept.model_dump(exclude={"received_at"}))
+        return kept
+
+    async def _route(self, heard: Heard) -> Route:
+        ticket, accounts = heard.ticket, self._stores.accounts
+        if ticket.author.id in self._own:
+            return Route(why="OUR_OWN")
+        holder = await accounts.holder(ticket.account)
+        if holder is None:
+            return routing.route(heard, Known(), self._policy)
+        used = await self._stores.ledger.uses([ticket.id])
+        named: dict[str, CustomerRecord] = {}
+        for domain in routing.domains_named(ticket):
+            customer = (await accounts.facts(domain, "")).customer
+            if customer is not None:
+                named.setdefault(customer.id, customer)
+        served = used[ticket.id].rpartition("/")[0] if ticket.id in used else None
+        known = Known(holder=holder, named=tuple(named.values()), served=served)
+        return routing.route(heard, known, self._policy)
+
+    async def _deliver(self, webhook_id: str, heard: Heard, route: Route) -> _Done:
+        """Ring; where nobody is there, open, park or ignore."""
+        if await self._rung(webhook_id, heard, route):
+            return _Done(Reception.SIGNALLED, "RUNG")
+        match route.otherwise:
+            case Otherwise.IGNORE:
+                return _Done(Reception.IGNORED, route.why)
+            case Otherwise.PARK:
+                return await self._park(webhook_id, heard, route, route.why)
+            case Otherwise.OPEN:
+                return await self._open(webhook_id, heard, route)
+
+    async def _rung(self, webhook_id: str, heard: Heard, route: Route) -> bool:
+        if route.transfer_id is None:
+            return False
+        return await self._transfers.ring(
+            route.transfer_id, route.what, heard.ticket.id, key=webhook_id
+        )
+
+    async def _park(self, webhook_id: str, heard: Heard, route: Route, why: str) -> _Done:
+        """Let the ticket wait, then ring once more: its transfer may have begun meanwhile."""
+        ticket, arrivals = heard.ticket, self._stores.arrivals
+        await arrivals.park(
+            ParkedTicket(
+                ticket_id=ticket.id,
+                account=ticket.account,
+                transfer_id=route.transfer_id,
+                why=why,
+                subject=ticket.subject,
+                url=ticket.url,
+                parked_at=self._clock(),
+            )
+        )
+        if await self._rung(webhook_id, heard, route):
+            await arrivals.picked_up(ticket.id, self._clock())
+            return _Done(Reception.SIGNALLED, "RUNG")
+        return _Done(Reception.PARKED, why)
+
+    async def _open(self, webhook_id: str, heard: Heard, route: Route) -> _Done:
+        """Open a transfer, on the word of the ticket as the ticket system has it, not as told."""
+        ticket = await self._read_back(heard.ticket.id)
+        if why := routing.may_not_open(ticket, self._policy, self._clock()):
+            return await self._park(webhook_id, heard, route, why)
+        request = await self._request_of(ticket)
+        if request is None or request != route.request or route.transfer_id is None:
+            return await self._park(webhook_id, heard, route, "READS_DIFFERENTLY")
+        facts = await self._stores.accounts.facts(request.domain, request.new_reseller)
+        findings = opening.preflight(request, facts, self._clock())
+        if errors := [finding.code for finding in findings if not finding.warning]:
+            return await self._park(webhook_id, heard, route, ", ".join(errors))
+        is_new = await self._transfers.open(route.transfer_id, request, facts, self._clock())
+        # Its survey finds the ticket by its text; the bell makes sure.
+        await self._rung(webhook_id, heard, route)
+        return _Done(Reception.OPENED if is_new else Reception.SIGNALLED, route.why)
+
+    async def _read_back(self, ticket_id: str) -> TicketReading:
+        """Read a ticket as it is on record.
+
+        Raises:
+            Unreachable: it is not there yet: a hook can be faster than its own commit.
+        """
+        ticket = (await self._stores.tickets.read([ticket_id])).get(ticket_id)
+        if ticket is None:
+            raise Unreachable(f"Ticket {ticket_id} cannot be read back yet. Try again.")
+        administrators = await self._stores.accounts.administrators(ticket.account)
+        used = await self._stores.ledger.uses([ticket_id])
+        return TicketReading(
+            ticket_id=ticket_id,
+            ticket=ticket,
+            on_record=ticket.author.id in {person.id for person in administrators},
+            used_by=used.get(ticket_id),
+        )
+
+    async def _request_of(self, reading: TicketReading) -> TransferRequest | None:
+        """What the ticket itself asks for, read back."""
+        if reading.ticket is None:
+            return None
+        return (await self._route(Heard(ticket=reading.ticket, created=True))).request

@@ -1,0 +1,166 @@
+"""In front of everything: how much is read, and whether it is signed.
+
+Signatures are those of Standard Webhooks. A request that is too large is refused before it is read
+whole, one that is not signed before it is looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from fastapi.responses import JSONResponse
+from pydantic import SecretStr
+from standardwebhooks.webhooks import (
+    EmptyWebhookSecretError,
+    Webhook,
+    WebhookVerificationError,
+)
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.wire import Problem
+from transfer.errors import InputInvalid
+
+MAX_BODY = 256 * 1024
+"""Bytes of a webhook's body."""
+MAX_ID, MAX_SIGNATURE = 200, 2000
+"""Characters of the headers ``webhook-id`` and ``webhook-signature``."""
+MIN_SECRET = 24
+"""Bytes of a secret, by the standard."""
+READ_SECONDS = 10.0
+"""How long a sender may take to send its body."""
+
+TOO_LARGE = Problem(error="TOO_LARGE", fix="Send at most 256 KB.")
+UNSIGNED = Problem(
+    error="UNSIGNED",
+    fix="Sign id, timestamp and body by the Standard Webhooks scheme with the shared secret, not"
+    " longer than 5 minutes ago.",
+)
+TOO_SLOW = Problem(error="TOO_SLOW", fix="Send the whole body within 10 seconds.")
+
+
+class TooLarge(Exception):
+    """The body is larger than is read."""
+
+
+class Signatures:
+    """The secrets with which senders sign: more than one while a secret is being replaced.
+
+    Raises:
+        InputInvalid: there is no secret, or one of them is none; it is not repeated.
+    """
+
+    def __init__(self, secrets: Sequence[SecretStr]) -> None:
+        if not secrets:
+            raise InputInvalid(
+                "TRANSFER_WEBHOOK_SECRET is not set. Give it the secret that the ticket system"
+                " signs with; make one with: echo whsec_$(openssl rand -base64 32)"
+            )
+        self._keys = [_key(secret.get_secret_value()) for secret in secrets]
+
+    def verify(self, headers: dict[str, str], body: bytes) -> bool:
+        """Tell whether one of the secrets signed this, in the last or next 5 minutes.
+
+        Every secret is tried, each in constant time.
+        """
+        if len(headers.get("webhook-id", "")) > MAX_ID:
+            return False
+        if len(headers.get("webhook-signature", "")) > MAX_SIGNATURE:
+            return False
+        signed = [_signed(key, headers, body) for key in self._keys]
+        return any(signed)
+
+
+class SignedOnly:
+    """ASGI middleware: lets through to ``path`` only what is small enough and signed."""
+
+    def __init__(self, app: ASGIApp, *, path: str, signatures: Signatures) -> None:
+        self._app = app
+        self._path = path
+        self._signatures = signatures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check a request to ``path``, and hand it on with the body that was checked."""
+        if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): v.decode("latin-1") for name, v in scope["headers"]}
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                body = await _read(headers, receive)
+        except TooLarge:
+            await _refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE, scope, receive, send)
+            return
+        except TimeoutError:
+            await _refuse(HTTPStatus.REQUEST_TIMEOUT, TOO_SLOW, scope, receive, send)
+            return
+        if not self._signatures.verify(headers, body):
+            await _refuse(HTTPStatus.UNAUTHORIZED, UNSIGNED, scope, receive, send)
+            return
+        await self._app(scope, _again(body, receive), send)
+
+
+def _key(secret: str) -> Webhook:
+    try:
+        key = Webhook(secret)
+        long_enough = len(secret.removeprefix("whsec_")) * 3 // 4 >= MIN_SECRET
+    except (EmptyWebhookSecretError, binascii.Error, ValueError):
+        long_enough = False
+        key = None
+    if key is None or not long_enough:
+        raise InputInvalid(
+            f"TRANSFER_WEBHOOK_SECRET: each secret is whsec_ and at least {MIN_SECRET} bytes in"
+            " base64; separate several by commas."
+        )
+    return key
+
+
+def _signed(key: Webhook, headers: dict[str, str], body: bytes) -> bool:
+    try:
+        key.verify(body, headers, json_parse=False)
+    except (WebhookVerificationError, ValueError):  # ValueError: not base64, not UTF-8, no comma
+        return False
+    return True
+
+
+async def _read(headers: dict[str, str], receive: Receive) -> bytes:
+    """Read the body.
+
+    Raises:
+        TooLarge: it says it is too large, or turns out to be.
+    """
+    announced = headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced[:12]) > MAX_BODY:
+        raise TooLarge
+    body, more = bytearray(), True
+    while more:
+        message = await receive()
+        if message["type"] != "http.request":  # the sender is gone: nobody waits for an answer
+            break
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            raise TooLarge
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Hand a body that was read on, once; then what else comes from the sender."""
+    unread = [body]
+
+    async def handed_on() -> Message:
+        if unread:
+            return {"type": "http.request", "body": unread.pop(), "more_body": False}
+        return await receive()
+
+    return handed_on
+
+
+async def _refuse(
+    status: HTTPStatus, problem: Problem, scope: Scope, receive: Receive, send: Send
+) -> None:
+    # Closed, since a body that was not read whole is still on its way.
+    closing = {"Connection": "close"}
+    await JSONResponse(problem.model_dump(), status, headers=closing)(scope, receive, send)

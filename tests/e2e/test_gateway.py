@@ -1,0 +1,175 @@
+"""The gateway as a program, on a real Temporal server and a real database."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook
+from temporalio.client import Client
+
+from tests.e2e.installation import (
+    Installation,
+    Program,
+    Server,
+    eventually,
+    free_port,
+)
+from tests.gateway.panel import SECRET
+
+ROAD, EARLY, KILLED, AWAY = "road.example", "early.example", "killed.example", "away.example"
+_ids = itertools.count(1)
+
+
+class Web:
+    """A gateway that listens, and a ticket system that announces tickets to it."""
+
+    def __init__(self, installed: Installation) -> None:
+        self.installed = installed
+        self.port = free_port()
+        self.policy = installed.policy(grace="1s")
+        self.program = self.start()
+
+    def start(self, **settings: str) -> Program:
+        """Begin a gateway, and wait until it listens."""
+        self.program = self.installed.gateway(
+            TRANSFER_WEBHOOK_SECRET=SECRET,
+            TRANSFER_GATEWAY_PORT=str(self.port),
+            **self.policy | settings,
+        )
+        eventually(lambda: self.get("/healthz")[0] == 200, "the gateway listens")
+        return self.program
+
+    def ready(self) -> None:
+        """Wait until all that it needs answers."""
+        eventually(lambda: self.get("/readyz")[0] == 200, "the gateway is ready")
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Ask for a page."""
+        return self._ask(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"))
+
+    def announce(self, ticket: str, *, webhook_id: str = "") -> tuple[int, dict[str, Any]]:
+        """Announce a ticket as it is at the desk."""
+        shown = self.installed.done("desk", "show", ticket, "--json").document["ticket"]
+        keys = ("id", "account", "subject", "body", "created_at", "updated_at")
+        said = {key: shown[key] for key in keys} | {"status": "open"}
+        said["author"] = shown["author"] | {"administrator": True, "delegated": False}
+        body = json.dumps({"event": "ticket.created", "ticket": said})
+        name, at = webhook_id or f"msg_{next(_ids)}", datetime.now(UTC)
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": name,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": Webhook(SECRET).sign(name, at, body),
+        }
+        url = f"http://127.0.0.1:{self.port}/tickets"
+        return self._ask(urllib.request.Request(url, body.encode(), headers))
+
+    def _ask(self, request: urllib.request.Request) -> tuple[int, dict[str, Any]]:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+        except OSError:
+            return 0, {}
+
+
+@pytest.fixture(scope="module")
+def web(server: Server, install: Callable[..., Installation]) -> Generator[Web]:
+    """An installation with a worker and a gateway."""
+    installed = install(server.address, namespace="gateway")
+    installed.sink.start()
+    installed.set_up([ROAD, EARLY, KILLED, AWAY])
+    installed.working()
+    web = Web(installed)
+    web.ready()
+    yield web
+    assert web.program.stop() == 0
+
+
+def signals(installed: Installation, domain: str) -> list[str]:
+    """The names of the signals in a transfer's history."""
+
+    async def look(client: Client) -> list[str]:
+        history = await client.get_workflow_handle(f"transfer-{domain}").fetch_history()
+        said = [event.workflow_execution_signaled_event_attributes for event in history.events]
+        return [one.signal_name for one in said if one.signal_name]
+
+    return installed.asked(look)
+
+
+def test_three_filed_tickets_are_all_that_a_transfer_needs(web: Web) -> None:
+    """The new reseller is first, the customer opens, the old reseller releases: billing moves."""
+    installed = web.installed
+    accept = installed.file(ROAD, "accept")
+    parked = {"outcome": "parked", "transfer_id": f"transfer-{ROAD}"}
+    assert web.announce(accept) == (202, parked)
+    (row,) = installed.done("tickets", "parked", "--json").document
+    assert (row["ticket_id"], row["why"]) == (accept, "WAITS_FOR_TRANSFER")
+    assert web.announce(installed.file(ROAD, "authorize"))[1]["outcome"] == "opened"
+    installed.authorized(ROAD, "authorize", "accept")
+    eventually(
+        lambda: "No ticket waits." in installed.done("tickets", "parked").words,
+        "the transfer has picked up the ticket",
+    )
+    assert web.announce(installed.file(ROAD, "release"))[1]["outcome"] == "signalled"
+    installed.reaches("COMPLETED", ROAD)
+    installed.moved_once(ROAD)
+
+
+def test_one_webhook_sent_again_and_again_is_one_signal(web: Web) -> None:
+    """Even if the first answer was never kept: as if the gateway had been killed before it."""
+    installed = web.installed
+    installed.done("start", KILLED, "--to", "globex")
+    ticket = installed.file(KILLED, "authorize")
+    first = web.announce(ticket, webhook_id="msg_killed")
+    assert first[1]["outcome"] == "signalled"
+    installed.query("DELETE FROM webhook_events WHERE webhook_id = 'msg_killed'")
+    web.program.kill()
+    web.start()
+    web.ready()
+    for _ in range(2):
+        assert web.announce(ticket, webhook_id="msg_killed") == first
+    assert signals(installed, KILLED) == ["authorize"]
+
+
+def test_while_the_database_is_locked_the_sender_is_asked_to_come_again(web: Web) -> None:
+    """And then its ticket arrives."""
+    installed = web.installed
+    ticket = installed.file(AWAY, "accept")
+    with installed.locked():
+        status, problem = web.announce(ticket, webhook_id="msg_away")
+    assert (status, problem["error"]) == (503, "AWAY")
+    assert web.announce(ticket, webhook_id="msg_away")[1]["outcome"] == "parked"
+    waiting = installed.done("tickets", "parked", "--json").document
+    assert [row["ticket_id"] for row in waiting] == [ticket]
+
+
+def test_without_temporal_a_gateway_starts_and_says_come_again(web: Web) -> None:
+    """It is alive but not ready, and stops as it is told to."""
+    web.program.stop()
+    nowhere = {"TEMPORAL_ADDRESS": f"127.0.0.1:{free_port()}"}
+    program = web.start(**nowhere)
+    assert web.get("/readyz") == (503, {"temporal": "away", "database": "ok"})
+    ticket = web.installed.file(EARLY, "release")
+    assert web.announce(ticket, webhook_id="msg_early")[0] == 503
+    assert program.stop() == 0
+    web.start()
+    web.ready()
+    assert web.announce(ticket, webhook_id="msg_early")[1]["outcome"] == "opened"
+    web.installed.authorized(EARLY, "release")
+
+
+def test_without_a_secret_there_is_no_gateway(web: Web) -> None:
+    """It ends with the code of wrong usage, and says which setting to make."""
+    program = web.installed.gateway()
+    assert program.ended() == 2
+    assert "TRANSFER_WEBHOOK_SECRET is not set" in program.log

@@ -1,0 +1,161 @@
+"""A gateway over fakes, asked inside this process; signed as a ticket system would."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+from standardwebhooks import Webhook
+
+from gateway.app import build
+from gateway.reception import Desk, Stores
+from gateway.signing import Signatures
+from gateway.wire import EXAMPLE
+from tests.adapters.stores import ACCOUNTS
+from transfer.accounts_file import AccountsFile
+from transfer.adapters.memory import MemoryAccounts, MemoryArrivals, MemoryDesk, MemoryLedger
+from transfer.adapters.memory.neighbour import Neighbour
+from transfer.messages import TransferRequest
+from transfer.parties import Facts, Slot
+from transfer.policy import Policy
+from transfer.tickets import Intent, text_to_file
+
+SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+OLD_SECRET = "whsec_b2xkIG9sZCBvbGQgb2xkIG9sZCBvbGQgb2xkIG9sZA=="
+HOME = "transfer-example.com"
+FILERS = {
+    Slot.RELEASE: ("acme", "acme-admin"),
+    Slot.AUTHORIZE: ("C-1", "carl"),
+    Slot.ACCEPT: ("globex", "globex-admin"),
+}
+
+
+class MemoryTransfers(Neighbour):
+    """Transfers that are open, the signals they got, each key once, and the order of it all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open_ones: set[str] = set()
+        self.signals: list[tuple[str, str, str]] = []
+        self.opened: list[TransferRequest] = []
+        self._keys: set[tuple[str, str]] = set()
+        self.after_ring: Callable[[], None] = lambda: None
+
+    async def ring(self, transfer_id: str, what: Intent, ticket_id: str, *, key: str) -> bool:
+        self.reach()
+        there = transfer_id in self.open_ones
+        if there and (transfer_id, key) not in self._keys:
+            self._keys.add((transfer_id, key))
+            self.signals.append((transfer_id, what.value, ticket_id))
+        self.after_ring()
+        return there
+
+    async def open(
+        self, transfer_id: str, request: TransferRequest, facts: Facts, now: datetime
+    ) -> bool:
+        self.reach()
+        if transfer_id in self.open_ones:
+            return False
+        self.open_ones.add(transfer_id)
+        self.opened.append(request)
+        return True
+
+    async def check(self) -> None:
+        self.reach()
+
+
+class Sender:
+    """A ticket system: files tickets at the desk, and announces them, signed."""
+
+    def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self.client = httpx.AsyncClient(base_url=url, transport=transport, timeout=60)
+
+    async def send(
+        self,
+        body: dict[str, Any] | bytes,
+        *,
+        webhook_id: str = "",
+        at: datetime | None = None,
+        secret: str = SECRET,
+        **headers: str,
+    ) -> httpx.Response:
+        """Send a webhook; keywords replace headers."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        webhook_id, at = webhook_id or f"msg_{uuid.uuid4()}", at or datetime.now(UTC)
+        signed = {
+            "content-type": "application/json",
+            "webhook-id": webhook_id,
+            "webhook-timestamp": str(int(at.timestamp())),
+            "webhook-signature": Webhook(secret).sign(webhook_id, at, raw.decode(errors="ignore")),
+        }
+        replaced = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = [(n.encode(), value.encode("latin-1")) for n, value in (signed | replaced).items()]
+        return await self.client.post("/tickets", content=raw, headers=sent)
+
+
+def announced(event: str = "ticket.created", **fields: Any) -> dict[str, Any]:
+    """The documented example, with these fields of the ticket."""
+    body: dict[str, Any] = deepcopy(EXAMPLE)
+    body["event"] = event
+    author = {key: fields.pop(key) for key in ("administrator", "delegated") if key in fields}
+    body["ticket"] |= {"account": "C-1"} | fields
+    body["ticket"]["author"] = dict(body["ticket"]["author"]) | author
+    return body
+
+
+class Gateway(Sender):
+    """A gateway whose neighbours are in memory."""
+
+    def __init__(self, accounts: AccountsFile = ACCOUNTS, policy: Policy | None = None) -> None:
+        self.accounts = MemoryAccounts(accounts)
+        self.tickets = MemoryDesk(self.accounts)
+        self.ledger = MemoryLedger()
+        self.arrivals = MemoryArrivals(self.ledger)
+        self.transfers = MemoryTransfers()
+        self.neighbours = (
+            *(self.accounts, self.tickets, self.ledger, self.arrivals),
+            self.transfers,
+        )
+        desk = Desk(
+            Stores(self.accounts, self.tickets, self.ledger, self.arrivals),
+            self.transfers,
+            policy=policy or Policy(),
+            clock=lambda: datetime.now(UTC),
+            own_authors=frozenset({"robot"}),
+        )
+        secrets = Signatures([SecretStr(SECRET), SecretStr(OLD_SECRET)])
+        self.app = build(desk, self.transfers, self.arrivals, secrets)
+        super().__init__("http://gateway.test", httpx.ASGITransport(self.app))
+
+    async def file(
+        self, slot: Slot, *, domain: str = "example.com", to: str = "globex", **session: Any
+    ) -> dict[str, Any]:
+        """File a party's ticket, and return its announcement."""
+        facts = await self.accounts.facts(domain, to)
+        assert facts.old is not None
+        assert facts.new is not None
+        account, person = FILERS[slot]
+        texts = text_to_file(Intent(slot.value), domain, facts.old.account, facts.new.account)
+        filed = await self.tickets.file(account, person, *texts, **session)
+        return self.announce(filed.id)
+
+    def announce(self, ticket_id: str, event: str = "ticket.created") -> dict[str, Any]:
+        """What the ticket system says of a ticket."""
+        ticket = self.tickets.tickets[ticket_id]
+        said: dict[str, Any] = ticket.model_dump(
+            mode="json", include={"id", "account", "subject", "body", "created_at", "updated_at"}
+        )
+        author = ticket.author.model_dump()
+        author |= {"administrator": ticket.administrator, "delegated": ticket.delegated}
+        said |= {"author": author, "status": "open" if ticket.open else "closed"}
+        return {"event": event, "ticket": said}
+
+    async def waiting(self) -> dict[str, str]:
+        """The tickets that are parked, and why."""
+        return {one.ticket_id: one.why for one in await self.arrivals.parked()}

@@ -1,0 +1,56 @@
+"""What came in from outside, in memory."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from transfer.adapters.memory.ledger import MemoryLedger
+from transfer.adapters.memory.neighbour import Neighbour
+from transfer.adapters.tools import MAX_PARKED
+from transfer.messages import ParkedTicket, WebhookAnswer
+
+
+class MemoryArrivals(Neighbour):
+    """``transfer.ports.Arrivals``. Parked tickets lie in the ledger, which picks them up."""
+
+    def __init__(self, ledger: MemoryLedger) -> None:
+        super().__init__()
+        self.answers: dict[str, WebhookAnswer] = {}
+        self._ledger = ledger
+
+    async def answered(self, webhook_id: str) -> WebhookAnswer | None:
+        """See ``Arrivals.answered``."""
+        self.reach()
+        return self.answers.get(webhook_id)
+
+    async def answer(self, answer: WebhookAnswer) -> WebhookAnswer:
+        """See ``Arrivals.answer``."""
+        self.reach()
+        return self.answers.setdefault(answer.webhook_id, answer)
+
+    async def park(self, ticket: ParkedTicket) -> None:
+        """See ``Arrivals.park``."""
+        self.reach()
+        self._ledger.parked[ticket.ticket_id] = ticket
+
+    async def picked_up(self, ticket_id: str, at: datetime) -> None:
+        """See ``Arrivals.picked_up``."""
+        self.reach()
+        known = self._ledger.parked.get(ticket_id)
+        if known is not None and known.picked_up_at is None:
+            self._ledger.parked[ticket_id] = known.model_copy(update={"picked_up_at": at})
+
+    async def parked(self) -> tuple[ParkedTicket, ...]:
+        """See ``Arrivals.parked``."""
+        self.reach()
+        waiting = [one for one in self._ledger.parked.values() if one.picked_up_at is None]
+        waiting.sort(key=lambda one: one.ticket_id)
+        return tuple(sorted(waiting, key=lambda one: one.parked_at, reverse=True)[:MAX_PARKED])
+
+    async def forget(self, before: datetime) -> None:
+        """See ``Arrivals.forget``."""
+        self.reach()
+        parked = self._ledger.parked
+        self.answers = {k: one for k, one in self.answers.items() if one.received_at >= before}
+        for old in [one for one in parked.values() if one.parked_at < before]:
+            del parked[old.ticket_id]
