@@ -33,7 +33,7 @@ up: $(ENV) ## the demo's counterparts, left running, for trying things by hand
 	@$(BIN)/python starter.py demo --stack-only --keep
 
 test: $(ENV) ## all tests, with coverage
-	@$(BIN)/pytest -n 2 --dist worksteal --cov
+	@$(BIN)/pytest -n 2 --dist worksteal --cov --durations=10
 
 check: $(ENV) ## all that can be said without running the service
 	@echo "check: lint (ruff)"
