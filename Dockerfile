@@ -2,7 +2,7 @@ FROM python:3.11.15-slim-bookworm AS build
 WORKDIR /src
 RUN python -m venv /opt/transfer
 COPY requirements-runtime.lock ./
-RUN /opt/transfer/bin/pip install --no-cache-dir --require-hashes -r requirements-runtime.lock
+RUN /opt/transfer/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements-runtime.lock
 COPY pyproject.toml worker.py starter.py ./
 COPY transfer ./transfer
 COPY gateway ./gateway

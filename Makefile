@@ -18,7 +18,7 @@ $(ENV): requirements.lock pyproject.toml
 	  echo "env: needs Python 3.11 or newer; $(PYTHON) is not. Try: make env PYTHON=python3.11" >&2; exit 1; }
 	@test -x $(BIN)/python || { echo "env: making .venv"; $(PYTHON) -m venv .venv; }
 	@echo "env: installing what requirements.lock pins (a minute, the first time)"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@echo "env: installing this project, editable"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@

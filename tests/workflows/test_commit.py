@@ -127,9 +127,9 @@ async def test_a_withdrawal_while_the_re_check_looks_stops_the_commit(real_world
         await real_world.says("withdraw", of="authorize")
 
     await real_world.start(grace="1s")
-    await real_world.all_agree()
-    await real_world.until(State.READY)
+    await real_world.until(State.AWAITING)  # the first look is over; the next is the re-check
     real_world.before("survey", withdraw)
+    await real_world.all_agree()
     await real_world.ends(State.WITHDRAWN)
     assert real_world.moves() == 0
 
@@ -144,9 +144,9 @@ async def test_a_hold_while_the_re_check_looks_stops_the_commit(real_world: Worl
 
     holding: list[asyncio.Task[object]] = []
     await real_world.start(grace="1s")
-    await real_world.all_agree()
-    await real_world.until(State.READY)
+    await real_world.until(State.AWAITING)  # the first look is over; the next is the re-check
     real_world.before("survey", hold)
+    await real_world.all_agree()
 
     async def held() -> None:
         assert holding
