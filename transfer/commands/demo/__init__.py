@@ -21,7 +21,8 @@ def demo(
     ] = False,
 ) -> None:
     """Start everything on this machine and move a customer, with all that can happen on the way."""
-    signal.signal(signal.SIGTERM, raised)
+    for name in (signal.SIGINT, signal.SIGTERM):  # started in the background, both may be ignored
+        signal.signal(name, raised)
     with Stack(keep=keep) as stack:
         stack.starter("setup")
         stack.starter("accounts", "load", str(stack.sample))
