@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.testing import WorkflowEnvironment
@@ -19,6 +20,10 @@ from transfer.temporal import KEYS, plugin
 PROGRAMS = Path(sys.executable).parent
 PATIENCE = 20.0
 """Seconds after which a test that waits for something gives up."""
+
+# The same examples in every run, and none that a busy machine makes too slow.
+settings.register_profile("tests", deadline=None, derandomize=True)
+settings.load_profile("tests")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -347,7 +347,7 @@ def test_what_is_no_mail_address_is_refused(mail: str) -> None:
     assert all(error.startswith("line 7: ") for error in errors)
 
 
-@settings(max_examples=150, derandomize=True, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(st.sampled_from([*GOOD.splitlines(), '"""', "[[customers]]", "x = [", "id = 7", "]"])),
     st.sampled_from(["f.toml", "f.csv"]),

@@ -32,7 +32,7 @@ def test_a_month_is_split_by_elapsed_time_in_utc(
     assert split == Split(Decimal(last), Decimal(first))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(
     st.decimals(0, 10**7, places=2),
     st.datetimes(datetime(2020, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001

@@ -35,7 +35,7 @@ def by_dateutil(start: datetime, count: int, zone: str, holidays: frozenset[date
     return [d.date() for d in days][position + count]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(
     start=st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 1), timezones=st.just(UTC)),  # noqa: DTZ001
     count=st.integers(1, 15),
@@ -55,7 +55,7 @@ def test_business_days_agree_with_dateutil(
     assert calendar.is_business_day(local.date())
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(
     start=st.datetimes(datetime(2026, 1, 1), datetime(2026, 12, 1), timezones=st.just(UTC)),  # noqa: DTZ001
     later=st.timedeltas(timedelta(0), timedelta(days=5)),

@@ -215,7 +215,7 @@ def the_same_or_unclear(slot: Slot, text: str) -> None:
         assert claim.new is None or NEW.account.goes_by(claim.new)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300)
 @given(slot=st.sampled_from(list(Slot)), before=NOISE, after=NOISE)
 def test_noise_around_a_valid_text_leaves_it_or_makes_it_unclear(
     slot: Slot, before: str, after: str
@@ -228,7 +228,7 @@ def test_noise_around_a_valid_text_leaves_it_or_makes_it_unclear(
         assert (claim.intent, claim.domain) == (plain.intent, plain.domain)
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400)
 @given(slot=st.sampled_from(list(Slot)), noise=NOISE, where=st.integers(0, 90))
 def test_noise_inside_a_valid_text_authorizes_nothing_else(
     slot: Slot, noise: str, where: int
@@ -238,7 +238,7 @@ def test_noise_inside_a_valid_text_authorizes_nothing_else(
     the_same_or_unclear(slot, text[:where] + noise + text[where:])
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(
     slot=st.sampled_from(list(Slot)),
     word=st.sampled_from(["not", "never", "if", "unless", "but", "cannot", "wait", "refuse", "no"]),

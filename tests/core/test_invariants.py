@@ -37,8 +37,8 @@ from transfer.parties import Slot
 from transfer.tickets import Channel, Intent, Ticket
 
 NO_STATES = (SlotState.REFUSED, SlotState.WITHDRAWN)
-over_histories = settings(max_examples=60, deadline=None, derandomize=True)
-over_many_histories = settings(max_examples=150, deadline=None, derandomize=True)
+over_histories = settings(max_examples=60)
+over_many_histories = settings(max_examples=150)
 
 
 def the_ticket(step: Step, slot: Slot) -> Ticket:

@@ -252,7 +252,7 @@ OURS = frozenset(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(customer=NAMES, old=NAMES, new=NAMES, words=st.text(max_size=3000))
 def test_nothing_that_is_filled_in_can_be_markup_or_a_header(
     customer: str, old: str, new: str, words: str
@@ -291,7 +291,7 @@ def test_nothing_that_is_filled_in_can_be_markup_or_a_header(
                 assert found == tags(benign.html)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(old=NAMES, new=NAMES, intent=st.sampled_from(Intent))
 def test_the_ticket_we_ask_for_is_always_understood(old: str, new: str, intent: Intent) -> None:
     """A name that reads like the end of its sentence is replaced by the reseller's id."""
@@ -325,7 +325,7 @@ def test_every_reason_offered_to_the_old_reseller_is_read_back() -> None:
         assert refused.reason.value == code
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.text(max_size=4000))
 def test_one_line_is_one_bounded_visible_line(text: str) -> None:
     """And doing it twice changes nothing."""

@@ -100,7 +100,7 @@ def test_a_policy_of_a_later_version_is_read_as_far_as_it_is_known() -> None:
     assert Policy.model_validate({"grace": "2h", "later": 1}).grace == "2h"
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.from_regex(r"\A ?[0-9]{1,6}(s|m|h|d|bd) ?\Z"))
 def test_a_duration_stays_as_it_was_written_and_keeps_its_length(text: str) -> None:
     """On its way over the wire and back, too: no open transfer's clock moves."""
@@ -115,7 +115,7 @@ def test_a_duration_stays_as_it_was_written_and_keeps_its_length(text: str) -> N
     assert parse_duration(again.grace) == length
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100)
 @given(
     st.lists(st.integers(0, 500), max_size=8),
     st.lists(st.integers(0, 500), max_size=8),

@@ -60,7 +60,7 @@ NAMES = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(intent=st.sampled_from(list(Intent)), old=NAMES, new=NAMES)
 def test_known_names_are_understood_whatever_they_contain(
     intent: Intent, old: str, new: str
@@ -241,7 +241,7 @@ def test_no_hostile_text_says_yes_or_hangs_its_reader(body: str) -> None:
         assert claim is None or claim.intent.slot is None
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.lists(st.one_of(st.text(max_size=30), st.sampled_from([RELEASE, AUTHORIZE, "?", "not"]))))
 def test_any_text_is_read_without_an_error(parts: list[str]) -> None:
     """Whatever a stranger types."""

@@ -415,7 +415,7 @@ def reachable(before: State) -> set[State]:
 SEVERAL_AT_ONCE = ("survey", "re-check", "clocks, late", "clock", "staff: sue resume", "staff: tom")
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=120)
 @given(HISTORIES)
 def test_no_history_leaves_the_diagram(history: list[Act]) -> None:
     """One ticket, lever or commit is one line; a late look at several may be more."""

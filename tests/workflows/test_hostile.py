@@ -81,7 +81,8 @@ async def _signal(world: World, name: str, args: list[Payload], header: Header |
             signal_name=name,
             input=Payloads(payloads=args),
             header=header,
-        )
+        ),
+        retry=True,  # as the SDK's own does: a run that is about to end has the sender come again
     )
 
 
