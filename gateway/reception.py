@@ -82,6 +82,7 @@ class Desk:
             outcome=outcome,
             transfer_id=None if outcome is Reception.IGNORED else route.transfer_id,
             received_at=self._clock(),
+            ticket_updated_at=heard.ticket.updated_at,
         )
         kept = await arrivals.answer(answer)
         log.info("ticket_received", why=why, **kept.model_dump(exclude={"received_at"}))

@@ -264,6 +264,13 @@ class EscalationUpdate(Value):
     at: Instant
 
 
+class Changed(Value):
+    """A ticket that changed, and when: by whomever, in whatever way."""
+
+    ticket_id: str
+    at: Instant
+
+
 # -- what comes in from outside ----------------------------------------------------------------
 class Reception(StrEnum):
     """What became of a webhook: a transfer was told, or opened; the ticket waits; or neither."""
@@ -282,6 +289,8 @@ class WebhookAnswer(Value):
     outcome: Reception
     transfer_id: str | None = None
     received_at: Instant
+    ticket_updated_at: datetime | None = None
+    """As of when the ticket was received; ``None`` in answers of earlier versions."""
 
 
 class ParkedTicket(Value):

@@ -13,6 +13,7 @@ from typing import Protocol
 from transfer.case import Publication
 from transfer.messages import (
     BillingOrder,
+    Changed,
     Delivery,
     EscalationUpdate,
     EvidenceRow,
@@ -84,6 +85,15 @@ class Tickets(Protocol):
         """
         ...
 
+    async def changed(self, since: datetime, after: str = "") -> tuple[Changed, ...]:
+        """The tickets that changed in any way since then, in the order of their ids.
+
+        At most 100, beginning behind the id ``after``; an empty answer means that this was all.
+        One that changes while somebody pages through them is found by whoever asks again since
+        the instant of the first page.
+        """
+        ...
+
     async def reply(self, ticket_id: str, key: str, text: str) -> None:
         """Reply on a ticket; the same ``key`` twice is one reply.
 
@@ -150,6 +160,21 @@ class Arrivals(Protocol):
 
     async def answer(self, answer: WebhookAnswer) -> WebhookAnswer:
         """Keep the answer to a webhook, and return the one that counts: the first."""
+        ...
+
+    async def heard_of(self, ticket_ids: Sequence[str]) -> dict[str, datetime]:
+        """As of when these tickets are known: id to the newest ``updated_at`` that was received.
+
+        Those that were never received are missing in the answer.
+        """
+        ...
+
+    async def read_up_to(self) -> datetime | None:
+        """Up to when changed tickets were reconciled; ``None`` before the first time."""
+        ...
+
+    async def reconciled(self, up_to: datetime) -> None:
+        """Note up to when; never back."""
         ...
 
     async def park(self, ticket: ParkedTicket) -> None:

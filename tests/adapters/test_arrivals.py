@@ -103,3 +103,24 @@ async def test_an_account_is_a_customers_a_resellers_or_nobodys(stores: Stores) 
     assert customer.domains[0] == "example.com"
     assert isinstance(reseller, ResellerRecord)
     assert await stores.accounts.holder("nobody") is None
+
+
+async def test_a_ticket_is_known_as_of_the_newest_time_it_was_received(stores: Stores) -> None:
+    """However often, in whatever order; answers of earlier versions do not say."""
+    for name, ticket, at in (
+        ("msg_1", "1042", NOW + MINUTE),
+        ("msg_2", "1042", NOW),
+        ("msg_3", "1043", None),
+        ("msg_4", "1044", NOW),
+    ):
+        await stores.arrivals.answer(answer(name, ticket_id=ticket, ticket_updated_at=at))
+    known = await stores.arrivals.heard_of(["1042", "1043", "1045"])
+    assert known == {"1042": NOW + MINUTE}
+
+
+async def test_the_watermark_never_goes_back(stores: Stores) -> None:
+    """Two reconciliations may end in another order than they began."""
+    assert await stores.arrivals.read_up_to() is None
+    for at in (NOW, NOW + MINUTE, NOW):
+        await stores.arrivals.reconciled(at)
+    assert await stores.arrivals.read_up_to() == NOW + MINUTE

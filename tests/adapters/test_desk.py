@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.adapters.stores import NOW, Stores
+from transfer.adapters.desk import MAX_FOUND
 from transfer.errors import InputInvalid, TicketNotFound, UnknownAccount
 from transfer.parties import Person
 from transfer.tickets import MAX_BODY, MAX_SUBJECT, Channel
@@ -217,3 +218,20 @@ async def test_text_that_no_database_can_hold_is_no_obstacle(stores: Stores) -> 
     filed = await stores.desk.file("C-1", "c\ud800", "S\0", "example.com \ud83d \0")
     assert len(await stores.desk.about("example.com", ["C-1"], NOW)) == 1
     assert len((await stores.desk.show(filed.id)).body) == len("example.com ? ?")
+
+
+async def test_changed_tickets_are_found_page_by_page(stores: Stores) -> None:
+    """In the order of their ids, each once, from the given instant on."""
+    early = await stores.desk.file("acme", "acme-admin", "S", "B")
+    edited = await stores.desk.file("acme", "acme-admin", "S", "B")
+    stores.clock.now += timedelta(minutes=1)
+    since = stores.clock.now
+    filed = [await stores.desk.file("C-1", "carl", "S", "B") for _ in range(MAX_FOUND)]
+    stores.clock.now += timedelta(minutes=1)
+    await stores.desk.edit(edited.id, body="Else")
+    first = await stores.desk.changed(since)
+    assert (first[0].ticket_id, first[0].at) == (edited.id, stores.clock.now)
+    second = await stores.desk.changed(since, after=first[-1].ticket_id)
+    assert [one.ticket_id for one in (*first[1:], *second)] == [one.id for one in filed]
+    assert await stores.desk.changed(since, after=second[-1].ticket_id) == ()
+    assert early.id not in {one.ticket_id for one in first}

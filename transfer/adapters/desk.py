@@ -15,7 +15,7 @@ from transfer.values import Instant, Value
 STAFF_AUTHOR = "customer-transfer"
 """The author of the tickets in the staff's queue: this service itself."""
 MAX_FOUND = 100
-"""Tickets that ``about`` returns at most, as the port says."""
+"""Tickets that ``about`` and ``changed`` return at most, as the port says."""
 MAX_LISTED = 200
 """Tickets that ``list_tickets`` returns at most."""
 _MAX_PERSON = 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from transfer.adapters.memory.ledger import MemoryLedger
@@ -16,6 +17,7 @@ class MemoryArrivals(Neighbour):
     def __init__(self, ledger: MemoryLedger) -> None:
         super().__init__()
         self.answers: dict[str, WebhookAnswer] = {}
+        self.watermark: datetime | None = None
         self._ledger = ledger
 
     async def answered(self, webhook_id: str) -> WebhookAnswer | None:
@@ -27,6 +29,26 @@ class MemoryArrivals(Neighbour):
         """See ``Arrivals.answer``."""
         self.reach()
         return self.answers.setdefault(answer.webhook_id, answer)
+
+    async def heard_of(self, ticket_ids: Sequence[str]) -> dict[str, datetime]:
+        """See ``Arrivals.heard_of``."""
+        self.reach()
+        found: dict[str, datetime] = {}
+        for one in self.answers.values():
+            if one.ticket_id in ticket_ids and one.ticket_updated_at is not None:
+                newest = found.get(one.ticket_id, one.ticket_updated_at)
+                found[one.ticket_id] = max(newest, one.ticket_updated_at)
+        return found
+
+    async def read_up_to(self) -> datetime | None:
+        """See ``Arrivals.read_up_to``."""
+        self.reach()
+        return self.watermark
+
+    async def reconciled(self, up_to: datetime) -> None:
+        """See ``Arrivals.reconciled``."""
+        self.reach()
+        self.watermark = max(up_to, self.watermark or up_to)
 
     async def park(self, ticket: ParkedTicket) -> None:
         """See ``Arrivals.park``."""

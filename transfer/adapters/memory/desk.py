@@ -17,6 +17,7 @@ from transfer.adapters.memory.accounts import MemoryAccounts
 from transfer.adapters.memory.neighbour import Neighbour
 from transfer.adapters.tools import holdable, utc_now
 from transfer.errors import TicketNotFound, UnknownAccount
+from transfer.messages import Changed
 from transfer.parties import Person
 from transfer.tickets import Channel, Ticket
 
@@ -54,6 +55,16 @@ class MemoryDesk(Neighbour):
         ]
         newest_first = sorted(found, key=lambda t: (t.created_at, int(t.id)), reverse=True)
         return tuple(newest_first[:MAX_FOUND])
+
+    async def changed(self, since: datetime, after: str = "") -> tuple[Changed, ...]:
+        """See ``Tickets.changed``."""
+        self.reach()
+        found = [
+            Changed(ticket_id=ticket.id, at=ticket.updated_at)
+            for ticket in self.tickets.values()
+            if ticket.updated_at >= since and int(ticket.id) > int(after or 0)
+        ]
+        return tuple(sorted(found, key=lambda one: int(one.ticket_id))[:MAX_FOUND])
 
     async def reply(self, ticket_id: str, key: str, text: str) -> None:
         """See ``Tickets.reply``."""

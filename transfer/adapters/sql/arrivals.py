@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from transfer.adapters.sql.engine import Database, insert_new, replace
-from transfer.adapters.sql.schema import parked_tickets, webhook_events
+from transfer.adapters.sql.schema import parked_tickets, watermarks, webhook_events
 from transfer.adapters.tools import MAX_PARKED
 from transfer.messages import ParkedTicket, WebhookAnswer
+
+_RECONCILED = "tickets"
+"""The watermark's name."""
 
 
 class SqlArrivals:
@@ -32,6 +36,33 @@ class SqlArrivals:
             await insert_new(connection, webhook_events, [answer.model_dump()])
             row = (await connection.execute(wanted)).mappings().one()
             return WebhookAnswer.model_validate(dict(row))
+
+    async def heard_of(self, ticket_ids: Sequence[str]) -> dict[str, datetime]:
+        """See ``Arrivals.heard_of``."""
+        table = webhook_events.c
+        wanted = (
+            select(table.ticket_id, func.max(table.ticket_updated_at))
+            .where(table.ticket_id.in_(ticket_ids), table.ticket_updated_at.is_not(None))
+            .group_by(table.ticket_id)
+        )
+        async with self._database.read() as connection:
+            return dict((await connection.execute(wanted)).tuples().all())
+
+    async def read_up_to(self) -> datetime | None:
+        """See ``Arrivals.read_up_to``."""
+        wanted = select(watermarks.c.at).where(watermarks.c.name == _RECONCILED)
+        async with self._database.read() as connection:
+            return (await connection.execute(wanted)).scalar_one_or_none()
+
+    async def reconciled(self, up_to: datetime) -> None:
+        """See ``Arrivals.reconciled``."""
+        async with self._database.write() as connection:
+            await insert_new(connection, watermarks, [{"name": _RECONCILED, "at": up_to}])
+            await connection.execute(
+                update(watermarks)
+                .where(watermarks.c.name == _RECONCILED, watermarks.c.at < up_to)
+                .values(at=up_to)
+            )
 
     async def park(self, ticket: ParkedTicket) -> None:
         """See ``Arrivals.park``."""

@@ -22,6 +22,7 @@ from transfer.adapters.sql.records import read_people
 from transfer.adapters.sql.schema import customers, resellers, ticket_replies, tickets
 from transfer.adapters.tools import holdable, utc_now
 from transfer.errors import TicketNotFound, UnknownAccount
+from transfer.messages import Changed
 from transfer.parties import Person
 from transfer.tickets import Channel, Ticket
 
@@ -57,6 +58,18 @@ class SqlDesk:
                 .order_by(tickets.c.created_at.desc(), tickets.c.no.desc())
                 .limit(MAX_FOUND),
             )
+
+    async def changed(self, since: datetime, after: str = "") -> tuple[Changed, ...]:
+        """See ``Tickets.changed``."""
+        wanted = (
+            select(tickets.c.no, tickets.c.updated_at)
+            .where(tickets.c.updated_at >= since, tickets.c.no > (ticket_number(after) or 0))
+            .order_by(tickets.c.no)
+            .limit(MAX_FOUND)
+        )
+        async with self._database.read() as connection:
+            rows = await connection.execute(wanted)
+            return tuple(Changed(ticket_id=str(no), at=at) for no, at in rows)
 
     async def reply(self, ticket_id: str, key: str, text: str) -> None:
         """See ``Tickets.reply``."""

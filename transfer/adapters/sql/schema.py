@@ -216,6 +216,15 @@ webhook_events = Table(
     Column("outcome", Txt, nullable=False),
     Column("transfer_id", Txt),
     Column("received_at", UtcDateTime, nullable=False, index=True),
+    Column("ticket_updated_at", UtcDateTime),
+    Index(None, "ticket_id"),
+)
+
+watermarks = Table(
+    "watermarks",
+    metadata,
+    Column("name", Txt, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
 )
 
 parked_tickets = Table(
