@@ -46,7 +46,7 @@ class SqlArrivals:
             .group_by(table.ticket_id)
         )
         async with self._database.read() as connection:
-            return dict((await connection.execute(wanted)).tuples().all())
+            return dict((await connection.execute(wanted)).all())
 
     async def read_up_to(self) -> datetime | None:
         """See ``Arrivals.read_up_to``."""
