@@ -12,8 +12,11 @@ from temporalio.worker import Worker
 
 from activities.accounts import AccountActivities
 from activities.notices import NoticeActivities
+from activities.reconciliation import ReconciliationActivities
 from activities.staff import StaffActivities
 from activities.tickets import TicketActivities
+from gateway.reception import reception
+from gateway.transfers import TemporalTransfers
 from transfer import logs, notices
 from transfer.adapters.tools import utc_now
 from transfer.adapters.wiring import neighbours
@@ -22,6 +25,7 @@ from transfer.postman import Postman
 from transfer.settings import Settings, load_settings
 from transfer.temporal import TASK_QUEUE, connect_patiently
 from workflows.customer_transfer import CustomerTransfer
+from workflows.reconciliation import TicketReconciliation
 
 GRACE = timedelta(seconds=20)
 """How long running activities may finish after a signal to stop."""
@@ -61,18 +65,23 @@ async def main(settings: Settings) -> None:
         client = await connect_patiently(logs.runtime(), stop)
         if client is None:
             return
+        intake = reception(settings, near, TemporalTransfers(client))
+        reconciliation = ReconciliationActivities(
+            near.tickets, near.arrivals, intake, clock=utc_now
+        )
         async with (
             asyncio.TaskGroup() as tasks,
             Worker(
                 client,
                 task_queue=TASK_QUEUE,
-                workflows=[CustomerTransfer],
+                workflows=[CustomerTransfer, TicketReconciliation],
                 activities=[
                     ticket.survey,
                     ticket.read_tickets,
                     notice.publish,
                     account.move_billing,
                     staff.escalate,
+                    reconciliation.reconcile,
                 ],
                 max_cached_workflows=settings.max_cached_workflows,
                 graceful_shutdown_timeout=GRACE,

@@ -11,9 +11,10 @@ from datetime import timedelta
 import structlog
 import uvicorn
 
-from gateway.app import build
-from gateway.reception import Desk, Stores
-from gateway.signing import Signatures
+from gateway.app import RtHooks, build
+from gateway.hooks import Porter
+from gateway.reception import reception
+from gateway.signing import RtSignatures, Signatures
 from gateway.transfers import TemporalTransfers
 from transfer import logs
 from transfer.adapters.tools import utc_now
@@ -48,17 +49,18 @@ async def main(settings: Settings) -> None:
     signatures = Signatures(settings.webhook_secret)
     transfers = TemporalTransfers()
     async with neighbours(settings) as near:
-        stores = Stores(near.accounts, near.tickets, near.ledger, near.arrivals)
-        desk = Desk(
-            stores,
-            transfers,
-            policy=settings.policy(),
-            clock=utc_now,
-            own_authors=frozenset(settings.own_authors),
-        )
+        desk = reception(settings, near, transfers)
+        porter = Porter(near.tickets, desk, clock=utc_now)
+        rt = RtHooks(porter, RtSignatures(settings.rt_hook_secret))
         server = _Server(
             uvicorn.Config(
-                build(desk, transfers, near.arrivals, signatures),
+                build(
+                    desk,
+                    transfers,
+                    near.arrivals,
+                    signatures,
+                    rt if settings.rt_hook_secret else None,
+                ),
                 host=settings.gateway_host,
                 port=settings.gateway_port,
                 lifespan="off",
@@ -85,6 +87,7 @@ async def main(settings: Settings) -> None:
             stop.set()
             connecting.cancel()
             tidying.cancel()
+            await porter.close()
     log.info("gateway_stopped")
 
 

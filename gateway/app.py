@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import structlog
 from fastapi import FastAPI, Header, Request
@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from gateway.hooks import Hook, Noted, Porter
 from gateway.reception import Desk
 from gateway.signing import (
     MAX_ID,
@@ -19,6 +20,7 @@ from gateway.signing import (
     TOO_LARGE,
     TOO_SLOW,
     UNSIGNED,
+    RtSignatures,
     Signatures,
     SignedOnly,
 )
@@ -39,10 +41,25 @@ MAX_FIELD_ERRORS = 20
 
 AWAY = Problem(error="AWAY", fix="Temporal or the database does not answer. Send it again later.")
 
+BUSY = Problem(error="BUSY", fix="Too many tickets wait. This one is found when reconciling.")
+
 log = structlog.get_logger("gateway")
 
 
-def build(desk: Desk, transfers: Transfers, arrivals: Arrivals, signatures: Signatures) -> FastAPI:
+class RtHooks(NamedTuple):
+    """The way in for Request Tracker's hooks, where it is the ticket system."""
+
+    porter: Porter
+    signatures: RtSignatures
+
+
+def build(
+    desk: Desk,
+    transfers: Transfers,
+    arrivals: Arrivals,
+    signatures: Signatures,
+    rt: RtHooks | None = None,
+) -> FastAPI:
     """The application over its neighbours. Building it does nothing else."""
     app = FastAPI(
         title="Customer Transfer",
@@ -81,6 +98,10 @@ def build(desk: Desk, transfers: Transfers, arrivals: Arrivals, signatures: Sign
             kept = await desk.receive(webhook_id, webhook.heard())
         return Answer(outcome=kept.outcome, transfer_id=kept.transfer_id)
 
+    app.add_middleware(SignedOnly, path="/tickets", signatures=signatures)
+    if rt is not None:
+        _add_rt(app, rt)
+
     @app.get("/healthz", tags=["health"], summary="The process answers")
     async def healthz() -> dict[str, str]:
         """Tell that this process answers."""
@@ -105,8 +126,48 @@ def build(desk: Desk, transfers: Transfers, arrivals: Arrivals, signatures: Sign
     app.add_exception_handler(HTTPException, _unreadable)
     app.add_exception_handler(Unreachable, _away)
     app.add_exception_handler(TimeoutError, _away)
-    app.add_middleware(SignedOnly, path="/tickets", signatures=signatures)
     return app
+
+
+def _add_rt(app: FastAPI, rt: RtHooks) -> None:
+    responses = _responses()
+    answers: dict[int | str, dict[str, Any]] = {
+        202: {"description": "Understood; the ticket is fetched."},
+        **{code: responses[code] for code in (401, 408, 413, 422)},
+        503: _example(Problem, BUSY.model_dump(), description="Too many tickets wait."),
+    }
+
+    @app.post(
+        "/rt",
+        status_code=202,
+        responses=answers,
+        tags=["webhook"],
+        summary="Request Tracker has a ticket that was filed or changed",
+    )
+    async def rt_hook(
+        hook: Hook,
+        x_rt_signature: Annotated[  # noqa: ARG001 - verified before; here it is documented
+            str, Header(max_length=100, description="`t=` Unix seconds `,v1=` HMAC-SHA256, hex.")
+        ],
+    ) -> Noted:
+        """Announce a ticket by its number; it is read back by REST, a moment later.
+
+        Request Tracker calls once and never again: what does not arrive is found when reconciling.
+        """
+        if not rt.porter.note(str(hook.ticket_id)):
+            raise Busy
+        return Noted()
+
+    app.add_exception_handler(Busy, _busy)
+    app.add_middleware(SignedOnly, path="/rt", signatures=rt.signatures)
+
+
+async def _busy(_request: Request, _error: Exception) -> JSONResponse:
+    return JSONResponse(BUSY.model_dump(), 503, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+class Busy(Exception):
+    """Too many tickets wait to be fetched."""
 
 
 OK = {"temporal": "ok", "database": "ok"}

@@ -14,6 +14,8 @@ import structlog
 
 from gateway.transfers import Transfers
 from transfer import opening, routing
+from transfer.adapters.tools import utc_now
+from transfer.adapters.wiring import Neighbours
 from transfer.errors import Unreachable
 from transfer.messages import (
     ParkedTicket,
@@ -26,6 +28,8 @@ from transfer.parties import CustomerRecord
 from transfer.policy import Policy
 from transfer.ports import Accounts, Arrivals, Ledger, Tickets
 from transfer.routing import Heard, Known, Otherwise, Route
+from transfer.settings import Settings
+from transfer.tickets import Ticket
 
 log = structlog.get_logger("gateway")
 
@@ -37,6 +41,21 @@ class Stores(NamedTuple):
     tickets: Tickets
     ledger: Ledger
     arrivals: Arrivals
+
+
+def reception(settings: Settings, near: Neighbours, transfers: Transfers) -> Desk:
+    """The reception of an installation.
+
+    Raises:
+        InputInvalid: the policy file cannot be read.
+    """
+    return Desk(
+        Stores(near.accounts, near.tickets, near.ledger, near.arrivals),
+        transfers,
+        policy=settings.policy(),
+        clock=utc_now,
+        own_authors=frozenset(settings.own_authors),
+    )
 
 
 class _Done(NamedTuple):
@@ -87,6 +106,16 @@ class Desk:
         kept = await arrivals.answer(answer)
         log.info("ticket_received", why=why, **kept.model_dump(exclude={"received_at"}))
         return kept
+
+    async def catch_up(self, ticket: Ticket, *, new_since: datetime) -> bool:
+        """See ``Intake.catch_up``. The same revision of a ticket is one event, whoever tells it."""
+        known = (await self._stores.arrivals.heard_of([ticket.id])).get(ticket.id)
+        if known is not None and known >= ticket.updated_at:
+            return False
+        is_new = known is None and ticket.created_at >= new_since
+        revision = f"{ticket.id}/{ticket.revision}/{ticket.updated_at.isoformat()}"
+        await self.receive(f"read-back/{revision}", Heard(ticket=ticket, created=is_new))
+        return True
 
     async def _route(self, heard: Heard) -> Route:
         ticket, accounts = heard.ticket, self._stores.accounts

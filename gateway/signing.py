@@ -1,15 +1,19 @@
 """In front of everything: how much is read, and whether it is signed.
 
-Signatures are those of Standard Webhooks. A request that is too large is refused before it is read
-whole, one that is not signed before it is looked at.
+Signatures are those of Standard Webhooks, and of Request Tracker's hook. A request that is too
+large is refused before it is read whole, one that is not signed before it is looked at.
 """
 
 from __future__ import annotations
 
 import asyncio
 import binascii
-from collections.abc import Sequence
+import hmac
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import Protocol
 
 from fastapi.responses import JSONResponse
 from pydantic import SecretStr
@@ -21,6 +25,7 @@ from standardwebhooks.webhooks import (
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.wire import Problem
+from transfer.adapters.tools import utc_now
 from transfer.errors import InputInvalid
 
 MAX_BODY = 256 * 1024
@@ -29,6 +34,9 @@ MAX_ID, MAX_SIGNATURE = 200, 2000
 """Characters of the headers ``webhook-id`` and ``webhook-signature``."""
 MIN_SECRET = 24
 """Bytes of a secret, by the standard."""
+TOLERANCE = timedelta(minutes=5)
+"""How far a signature's time may be off."""
+_RT_SIGNATURE = re.compile(r"t=(?P<at>\d{1,12}),v1=(?P<hex>[0-9a-f]{64})")
 READ_SECONDS = 10.0
 """How long a sender may take to send its body."""
 
@@ -73,10 +81,54 @@ class Signatures:
         return any(signed)
 
 
+class RtSignatures:
+    """The secrets with which Request Tracker signs its hooks: ``X-RT-Signature: t=…,v1=…``.
+
+    ``t`` is the time in Unix seconds, ``v1`` the HMAC-SHA256 of time, a dot and the body, in hex.
+
+    Raises:
+        InputInvalid: a secret is too short; it is not repeated.
+    """
+
+    def __init__(
+        self, secrets: Sequence[SecretStr], *, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._keys = [secret.get_secret_value().encode() for secret in secrets]
+        self._clock = clock
+        if any(len(key) < MIN_SECRET for key in self._keys):
+            raise InputInvalid(
+                f"TRANSFER_RT_HOOK_SECRET: each secret has at least {MIN_SECRET} characters;"
+                " separate several by commas. Make one with: openssl rand -hex 24"
+            )
+
+    def verify(self, headers: dict[str, str], body: bytes) -> bool:
+        """Tell whether one of the secrets signed this, in the last or next 5 minutes."""
+        signed = _RT_SIGNATURE.fullmatch(headers.get("x-rt-signature", ""))
+        if signed is None:
+            return False
+        if abs(self._clock().timestamp() - int(signed["at"])) > TOLERANCE.total_seconds():
+            return False
+        said = b"%s.%s" % (signed["at"].encode(), body)
+        given = signed["hex"].encode()
+        right = [
+            hmac.compare_digest(hmac.new(key, said, "sha256").hexdigest().encode(), given)
+            for key in self._keys
+        ]
+        return any(right)
+
+
+class Verifier(Protocol):
+    """Who tells whether a request is signed."""
+
+    def verify(self, headers: dict[str, str], body: bytes) -> bool:
+        """Tell whether somebody who knows a secret signed this, just now."""
+        ...
+
+
 class SignedOnly:
     """ASGI middleware: lets through to ``path`` only what is small enough and signed."""
 
-    def __init__(self, app: ASGIApp, *, path: str, signatures: Signatures) -> None:
+    def __init__(self, app: ASGIApp, *, path: str, signatures: Verifier) -> None:
         self._app = app
         self._path = path
         self._signatures = signatures

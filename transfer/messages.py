@@ -271,6 +271,23 @@ class Changed(Value):
     at: Instant
 
 
+class Reconciliation(Value):
+    """How far a reconciliation has come; it goes on from there.
+
+    Tickets that changed since ``since`` are looked for, page by page, behind the id ``after``.
+    ``began`` is when that began: the next one looks from there on. ``found`` tickets changed,
+    ``delivered`` of them nobody had announced as they are now, ``failed`` could not be delivered.
+    """
+
+    since: datetime | None = None
+    began: datetime | None = None
+    after: str = ""
+    found: int = 0
+    delivered: int = 0
+    failed: int = 0
+    done: bool = False
+
+
 # -- what comes in from outside ----------------------------------------------------------------
 class Reception(StrEnum):
     """What became of a webhook: a transfer was told, or opened; the ticket waits; or neither."""

@@ -194,6 +194,18 @@ class Arrivals(Protocol):
         ...
 
 
+class Intake(Protocol):
+    """Where tickets come in that were read back, by whatever way somebody heard of them."""
+
+    async def catch_up(self, ticket: Ticket, *, new_since: datetime) -> bool:
+        """Deliver a ticket, unless it was received before as it is now; tell whether it was news.
+
+        One that nobody heard of before and that was filed after ``new_since`` is a new one, and
+        may open a transfer. What was done so far is not done twice.
+        """
+        ...
+
+
 class Mailer(Protocol):
     """The way out for mails."""
 

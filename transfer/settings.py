@@ -36,8 +36,12 @@ class Settings(BaseSettings):
     policy_file: Path | None = None
     webhook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(default=(), max_length=10)
     """Secrets with which the ticket system signs webhooks, separated by commas: the gateway's."""
+    rt_hook_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(default=(), max_length=10)
+    """Secrets with which Request Tracker signs its hooks, separated by commas: the gateway's."""
     own_authors: Annotated[tuple[str, ...], NoDecode] = Field(default=(), max_length=100)
     """Ids under which the ticket system books our own replies, separated by commas."""
+    reconcile_seconds: int = Field(default=60, ge=5, le=86_400)
+    """How often tickets are looked for that nobody announced; takes effect by ``setup``."""
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=8000, ge=0, le=65535)
     max_cached_workflows: int = Field(default=1000, ge=0)
@@ -45,7 +49,9 @@ class Settings(BaseSettings):
     log_format: str = Field(default="json", pattern="^(json|console)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
-    @field_validator("staff_notify", "webhook_secret", "own_authors", mode="before")
+    @field_validator(
+        "staff_notify", "webhook_secret", "rt_hook_secret", "own_authors", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

@@ -1,19 +1,34 @@
-"""Starting a transfer: the one place where a workflow begins, for operators and for tickets."""
+"""Starting workflows: the one place where one begins, for operators, tickets and the clock."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from temporalio.client import Client, WorkflowExecutionDescription
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleUpdate,
+    WorkflowExecutionDescription,
+)
 from temporalio.service import RPCError, RPCStatusCode
 
 from transfer import opening, views
 from transfer.case import Case
-from transfer.messages import TransferRequest
+from transfer.messages import Reconciliation, TransferRequest
 from transfer.parties import Facts
 from transfer.temporal import RPC_TIMEOUT, TASK_QUEUE, search_attributes
 from workflows.customer_transfer import CustomerTransfer, Start
+from workflows.reconciliation import TicketReconciliation
+
+RECONCILIATION = "ticket-reconciliation"
+"""The id of the schedule, and the beginning of the ids of its workflows."""
 
 
 class Begun(NamedTuple):
@@ -47,6 +62,51 @@ async def begin(
         rpc_timeout=RPC_TIMEOUT,
     )
     return Begun(transfer_id, started.result_run_id, expected)
+
+
+async def schedule_reconciliation(client: Client, every: timedelta) -> bool:
+    """Have tickets reconciled again and again; ``False`` where that is scheduled just so.
+
+    Raises:
+        RPCError: Temporal is away, or refuses.
+    """
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            TicketReconciliation.run,
+            Reconciliation(),
+            id=RECONCILIATION,
+            task_queue=TASK_QUEUE,
+            static_summary="Tickets that nobody announced are looked for, and delivered",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=every)]),
+        # One that takes longer than the interval is waited for; one missed is none missed.
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=every),
+    )
+    handle = client.get_schedule_handle(RECONCILIATION)
+    try:
+        await client.create_schedule(RECONCILIATION, schedule, rpc_timeout=RPC_TIMEOUT)
+    except ScheduleAlreadyRunningError:
+        present = (await handle.describe(rpc_timeout=RPC_TIMEOUT)).schedule.spec.intervals
+        if [one.every for one in present] == [every]:
+            return False
+        await handle.update(lambda _: ScheduleUpdate(schedule), rpc_timeout=RPC_TIMEOUT)
+    return True
+
+
+async def reconciliation_is_scheduled(client: Client) -> str | None:
+    """Why tickets that nobody announced would not be found; ``None`` where they are looked for.
+
+    Raises:
+        RPCError: Temporal is away, or refuses.
+    """
+    handle = client.get_schedule_handle(RECONCILIATION)
+    try:
+        described = await handle.describe(rpc_timeout=RPC_TIMEOUT)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return "not scheduled"
+        raise
+    return "paused" if described.schedule.state.paused else None
 
 
 async def described(client: Client, transfer_id: str) -> WorkflowExecutionDescription | None:

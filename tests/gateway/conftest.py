@@ -16,6 +16,7 @@ async def gateway() -> AsyncGenerator[Gateway]:
     made = Gateway()
     async with made.client:
         yield made
+    await made.porter.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import uuid
 from collections.abc import Callable
@@ -13,9 +14,10 @@ import httpx
 from pydantic import SecretStr
 from standardwebhooks import Webhook
 
-from gateway.app import build
+from gateway.app import RtHooks, build
+from gateway.hooks import Porter
 from gateway.reception import Desk, Stores
-from gateway.signing import Signatures
+from gateway.signing import RtSignatures, Signatures
 from gateway.wire import EXAMPLE
 from tests.adapters.stores import ACCOUNTS
 from transfer.accounts_file import AccountsFile
@@ -26,6 +28,7 @@ from transfer.parties import Facts, Slot
 from transfer.policy import Policy
 from transfer.tickets import Intent, text_to_file
 
+RT_SECRET = "a secret that Request Tracker signs with"
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 OLD_SECRET = "whsec_b2xkIG9sZCBvbGQgb2xkIG9sZCBvbGQgb2xkIG9sZA=="
 HOME = "transfer-example.com"
@@ -98,6 +101,22 @@ class Sender:
         sent = [(n.encode(), value.encode("latin-1")) for n, value in (signed | replaced).items()]
         return await self.client.post("/tickets", content=raw, headers=sent)
 
+    async def hook(
+        self,
+        body: object,
+        *,
+        at: datetime | None = None,
+        secret: str = RT_SECRET,
+        **headers: str,
+    ) -> httpx.Response:
+        """Call as Request Tracker does; keywords replace headers."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        time = int((at or datetime.now(UTC)).timestamp())
+        signed = hmac.new(secret.encode(), b"%d.%s" % (time, raw), "sha256").hexdigest()
+        standard = {"content-type": "application/json", "x-rt-signature": f"t={time},v1={signed}"}
+        replaced = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post("/rt", content=raw, headers=standard | replaced)
+
 
 def announced(event: str = "ticket.created", **fields: Any) -> dict[str, Any]:
     """The documented example, with these fields of the ticket."""
@@ -122,7 +141,7 @@ class Gateway(Sender):
             *(self.accounts, self.tickets, self.ledger, self.arrivals),
             self.transfers,
         )
-        desk = Desk(
+        self.desk = Desk(
             Stores(self.accounts, self.tickets, self.ledger, self.arrivals),
             self.transfers,
             policy=policy or Policy(),
@@ -130,7 +149,11 @@ class Gateway(Sender):
             own_authors=frozenset({"robot"}),
         )
         secrets = Signatures([SecretStr(SECRET), SecretStr(OLD_SECRET)])
-        self.app = build(desk, self.transfers, self.arrivals, secrets)
+        self.porter = Porter(
+            self.tickets, self.desk, clock=lambda: datetime.now(UTC), pauses=(0.01,) * 6
+        )
+        rt = RtHooks(self.porter, RtSignatures([SecretStr(RT_SECRET)]))
+        self.app = build(self.desk, self.transfers, self.arrivals, secrets, rt)
         super().__init__("http://gateway.test", httpx.ASGITransport(self.app))
 
     async def file(

@@ -19,6 +19,7 @@ from transfer.commands.context import temporal
 from transfer.commands.transfers import AsJson
 from transfer.errors import TransferError, Unreachable
 from transfer.settings import Settings, load_settings
+from transfer.starting import RECONCILIATION, reconciliation_is_scheduled, schedule_reconciliation
 from transfer.temporal import (
     RPC_TIMEOUT,
     TASK_QUEUE,
@@ -48,7 +49,7 @@ class Check(Value):
 
 
 def setup() -> None:
-    """Bring the database's schema up to date, and register the search attributes."""
+    """Bring the database's schema up to date, register the search attributes, and the schedule."""
     run(_setup())
 
 
@@ -61,6 +62,8 @@ async def _setup() -> None:
     client = await temporal()
     added = await register_search_attributes(client)
     say(f"Registered in Temporal: {', '.join(added)}." if added else "Temporal knows all names.")
+    await schedule_reconciliation(client, timedelta(seconds=settings.reconcile_seconds))
+    say(f"Tickets nobody announced are looked for every {settings.reconcile_seconds} s.")
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -83,6 +86,7 @@ async def diagnose(settings: Settings) -> list[Check]:
         await _looked("Temporal", _temporal_answers()),
         await _looked("search attributes", _attributes_are_registered()),
         await _looked("workers", _workers_poll()),
+        await _looked("reconciliation", _tickets_are_looked_for()),
         await _looked("database", _schema_is_current(settings)),
         await _looked("mail server", _mail_server_answers(settings)),
         await _looked("policy", _policy_is_readable(settings)),
@@ -121,6 +125,13 @@ async def _workers_poll() -> str:
     if not pollers:
         raise TransferError(f"Nobody polls {TASK_QUEUE}. Start: python worker.py")
     return f"{pollers} on {TASK_QUEUE}"
+
+
+async def _tickets_are_looked_for() -> str:
+    if why := await reconciliation_is_scheduled(await temporal()):
+        mend = "Unpause it in Temporal" if why == "paused" else "Run: python starter.py setup"
+        raise TransferError(f"The schedule {RECONCILIATION} is {why}. {mend}.")
+    return f"schedule {RECONCILIATION}"
 
 
 async def _schema_is_current(settings: Settings) -> str:

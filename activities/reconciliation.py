@@ -1,0 +1,78 @@
+"""Reconciling: tickets that changed, and that nobody announced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+from temporalio import activity
+
+from transfer.errors import Unreachable
+from transfer.messages import Reconciliation
+from transfer.ports import Arrivals, Intake, Tickets
+
+OVERLAP = timedelta(minutes=5)
+"""How far behind the last reconciliation the next one looks: clocks differ, and what a ticket
+system has not committed yet is not found, but carries the time at which it was written."""
+FIRST_LOOK = timedelta(days=1)
+"""How far the very first reconciliation looks back: older tickets are found by their transfers."""
+
+log = structlog.get_logger("reconciliation")
+
+
+class ReconciliationActivities:
+    """Compares what the ticket system has with what came in, and delivers the difference."""
+
+    def __init__(
+        self,
+        tickets: Tickets,
+        arrivals: Arrivals,
+        intake: Intake,
+        *,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._tickets = tickets
+        self._arrivals = arrivals
+        self._intake = intake
+        self._clock = clock
+
+    @activity.defn(name="reconcile")
+    async def reconcile(self, progress: Reconciliation) -> Reconciliation:
+        """Deliver what is new on the next page of changed tickets. Twice is the same as once.
+
+        A ticket that cannot be delivered holds up no other one; the watermark stays behind it.
+
+        Raises:
+            Unreachable: the ticket system, Temporal or the database is away.
+        """
+        began = progress.began or self._clock()
+        since = progress.since or await self._since(began)
+        page = await self._tickets.changed(since, progress.after)
+        if not page:
+            if not progress.failed:
+                await self._arrivals.reconciled(began)
+            return progress.model_copy(update={"began": began, "since": since, "done": True})
+        known = await self._arrivals.heard_of([change.ticket_id for change in page])
+        news = [c.ticket_id for c in page if c.ticket_id not in known or known[c.ticket_id] < c.at]
+        delivered = failed = 0
+        for ticket in (await self._tickets.read(news)).values():
+            try:
+                delivered += await self._intake.catch_up(ticket, new_since=since)
+            except Unreachable:
+                raise
+            except Exception:  # whatever is wrong with this one, the others must not wait for it
+                log.exception("ticket_not_reconciled", ticket_id=ticket.id)
+                failed += 1
+        return Reconciliation(
+            since=since,
+            began=began,
+            after=page[-1].ticket_id,
+            found=progress.found + len(page),
+            delivered=progress.delivered + delivered,
+            failed=progress.failed + failed,
+        )
+
+    async def _since(self, now: datetime) -> datetime:
+        up_to = await self._arrivals.read_up_to()
+        return now - FIRST_LOOK if up_to is None else up_to - OVERLAP
