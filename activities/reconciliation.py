@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import structlog
 from temporalio import activity
 
 from transfer.errors import Unreachable
@@ -17,8 +16,6 @@ OVERLAP = timedelta(minutes=5)
 system has not committed yet is not found, but carries the time at which it was written."""
 FIRST_LOOK = timedelta(days=1)
 """How far the very first reconciliation looks back: older tickets are found by their transfers."""
-
-log = structlog.get_logger("reconciliation")
 
 
 class ReconciliationActivities:
@@ -62,7 +59,7 @@ class ReconciliationActivities:
             except Unreachable:
                 raise
             except Exception:  # whatever is wrong with this one, the others must not wait for it
-                log.exception("ticket_not_reconciled", ticket_id=ticket.id)
+                activity.logger.exception("ticket_not_reconciled", extra={"ticket_id": ticket.id})
                 failed += 1
         return Reconciliation(
             since=since,

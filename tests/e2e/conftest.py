@@ -20,6 +20,7 @@ NAMESPACES = (
     "postgresql",
     "bare",
     "gateway",
+    "reconciliation",
 )
 
 

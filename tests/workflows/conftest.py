@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from temporalio.client import WorkflowHistory
 from temporalio.testing import WorkflowEnvironment
 
 from tests.workflows.town import Town
@@ -91,14 +92,16 @@ async def _settle_up(request: pytest.FixtureRequest, world: World) -> None:
         if world.was_started:
             await world.assert_unharmed()
             if request.config.getoption("--write-histories"):
-                await _write_histories(scenario(request.node.nodeid), world)
+                runs = [history async for history in world.histories()]
+                write_histories(scenario(request.node.nodeid), runs)
     finally:
         await world.leave()
 
 
-async def _write_histories(name: str, world: World) -> None:
+def write_histories(name: str, runs: list[WorkflowHistory]) -> None:
+    """Keep the last two runs of a scenario."""
     HISTORIES.mkdir(exist_ok=True)
-    runs = [h async for h in world.histories() if len(h.events) <= MAX_EVENTS]
-    for number, history in enumerate(runs[-2:]):
+    kept = [history for history in runs if len(history.events) <= MAX_EVENTS][-2:]
+    for number, history in enumerate(kept):
         path = HISTORIES / f"{name}{f'.{number}' if number else ''}.json.gz"
         path.write_bytes(gzip.compress(history.to_json().encode(), mtime=0))
