@@ -17,13 +17,15 @@ from temporalio.client import Client
 from tests.e2e.installation import (
     Installation,
     Program,
+    Ran,
     Server,
     eventually,
     free_port,
 )
-from tests.gateway.panel import SECRET
+from tests.gateway.panel import OLD_SECRET, SECRET
 
 ROAD, EARLY, KILLED, AWAY = "road.example", "early.example", "killed.example", "away.example"
+DESK = "desk.example"
 _ids = itertools.count(1)
 
 
@@ -87,7 +89,7 @@ def web(server: Server, install: Callable[..., Installation]) -> Generator[Web]:
     """An installation with a worker and a gateway."""
     installed = install(server.address, namespace="gateway")
     installed.sink.start()
-    installed.set_up([ROAD, EARLY, KILLED, AWAY])
+    installed.set_up([ROAD, EARLY, KILLED, AWAY, DESK])
     installed.working()
     web = Web(installed)
     web.ready()
@@ -173,3 +175,29 @@ def test_without_a_secret_there_is_no_gateway(web: Web) -> None:
     program = web.installed.gateway()
     assert program.ended() == 2
     assert "TRANSFER_WEBHOOK_SECRET is not set" in program.log
+
+
+def test_the_desk_announces_its_tickets_as_a_ticket_system_would(web: Web) -> None:
+    """An edited ticket is another event; refusals and silence are told in a line."""
+    installed = web.installed
+    ticket = installed.file(DESK, "accept")
+    mine = {"TRANSFER_WEBHOOK_SECRET": SECRET, "TRANSFER_GATEWAY_PORT": str(web.port)}
+
+    def announced(*options: str, **settings: str) -> Ran:
+        return installed.run("desk", "announce", ticket, *options, **mine | settings)
+
+    assert announced().words == f"Ticket {ticket}: parked, transfer-{DESK}."
+    installed.done("start", DESK, "--to", "globex")
+    assert announced("--json").document["outcome"] == "parked", "the same event"
+    installed.done("desk", "edit", ticket, "--body", "What does it cost to transfer us?")
+    assert announced("--json").document["outcome"] == "signalled"
+    for code, words, options, settings in (
+        (2, "TRANSFER_WEBHOOK_SECRET is not set", [], {"TRANSFER_WEBHOOK_SECRET": ""}),
+        (2, "--to gateway", ["--to", "gateway"], {}),
+        (1, "The gateway answers 401", [], {"TRANSFER_WEBHOOK_SECRET": OLD_SECRET}),
+        (4, "No gateway answers at", ["--to", f"http://127.0.0.1:{free_port()}"], {}),
+    ):
+        ran = announced(*options, **settings)
+        assert ran.code == code, ran
+        assert words in ran.err
+        assert ran.err.count("\n") == 1

@@ -7,6 +7,7 @@ import typer
 from transfer import logs
 from transfer.commands import operations, transfers
 from transfer.commands.accounts import accounts
+from transfer.commands.announce import announce
 from transfer.commands.console import leave
 from transfer.commands.demo import demo
 from transfer.commands.desk import desk
@@ -28,6 +29,7 @@ app.command()(transfers.evidence)
 app.add_typer(staff, name="staff")
 app.add_typer(tickets, name="tickets")
 app.add_typer(accounts, name="accounts")
+desk.command()(announce)
 app.add_typer(desk, name="desk")
 app.command()(operations.setup)
 app.command()(operations.doctor)

@@ -1,6 +1,6 @@
 """The built-in desk: tickets for trying out, for tests, and where there is no ticket system.
 
-Filing a ticket rings nobody's doorbell: that is what ``ticket`` is for.
+Filing a ticket tells nobody of it: that is what ``announce`` and ``ticket`` are for.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""The demo's counterparts: a Temporal dev server, a mail sink, a worker.
+"""The demo's counterparts: a Temporal dev server, a mail sink, a worker, a gateway.
 
 They use free ports and a folder of their own, so that several demos can run side by side.
 """
 
 from __future__ import annotations
 
+import base64
 import email
 import email.policy
 import os
@@ -42,7 +43,7 @@ class Stack:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._sink = _Sink(self.folder / "mails")
         self.sample = self.folder / "sample.toml"
-        self.address, self.ui = "", ""
+        self.address, self.ui, self.webhook = "", "", ""
 
     def __enter__(self) -> Self:
         """Start the counterparts; what was started is stopped again if one does not come up."""
@@ -97,7 +98,8 @@ class Stack:
         """Where to look, and how to join in from another terminal."""
         say(f"Temporal UI:  {self.ui}/namespaces/default/workflows")
         say(f"Mails:        {self._sink.folder}")
-        say(f"Worker's log: {self.folder / 'worker.log'}")
+        say(f"Webhook:      {self.webhook}")
+        say(f"Logs:         {self.folder / 'worker.log'} {self.folder / 'gateway.log'}")
         say(f"Join in:      . {self.folder / 'env'} && .venv/bin/python starter.py list")
 
     def wait(self) -> None:
@@ -113,8 +115,9 @@ class Stack:
     def _start(self) -> None:
         sample = resources.files("transfer.commands.demo").joinpath("sample.toml")
         self.sample.write_text(sample.read_text(encoding="utf-8"), encoding="utf-8")
-        server, ui, http = _free_port(), _free_port(), _free_port()
+        server, ui, http, gateway = (_free_port() for _ in range(4))
         self.address, self.ui = f"127.0.0.1:{server}", f"http://127.0.0.1:{ui}"
+        self.webhook = f"http://127.0.0.1:{gateway}/tickets"
         settings = {
             "TEMPORAL_ADDRESS": self.address,
             "TEMPORAL_NAMESPACE": "default",
@@ -124,6 +127,8 @@ class Stack:
             "TRANSFER_MAIL_FROM": "Customer Transfers <transfers@panel.example>",
             "TRANSFER_TICKETS_URL": "database:",
             "TRANSFER_STAFF_NOTIFY": "support@panel.example",
+            "TRANSFER_WEBHOOK_SECRET": "whsec_" + base64.b64encode(os.urandom(32)).decode(),
+            "TRANSFER_GATEWAY_PORT": str(gateway),
         }
         for name in [name for name in os.environ if name.startswith(("TEMPORAL_", "TRANSFER_"))]:
             del os.environ[name]
@@ -145,7 +150,9 @@ class Stack:
         say(f"Temporal is up: {self.address}, its UI at {self.ui}")
         self.starter("setup", quiet=True)
         self._run("worker", sys.executable, "-m", "worker")
-        say(f"The worker is up; mails go to {self._sink.folder}")
+        self._run("gateway", sys.executable, "-m", "gateway")
+        self._await("gateway", gateway)
+        say(f"Worker and gateway are up; mails go to {self._sink.folder}")
 
     def _run(self, name: str, *command: str) -> None:
         with (self.folder / f"{name}.log").open("wb") as log:

@@ -13,13 +13,13 @@ from temporalio.client import Client
 from temporalio.testing import TimeSkipper
 
 from transfer.case import State
-from transfer.commands.console import Exit, out, say, table
+from transfer.commands.console import out, say, table
 from transfer.commands.context import Handle, database, handle, temporal
 from transfer.commands.demo.stack import Stack
 from transfer.commands.transfers import shown, status_of
 from transfer.errors import TransferError
 from transfer.messages import DeliveryState
-from transfer.parties import Assignment
+from transfer.parties import Assignment, Slot
 from transfer.views import Status
 
 GOOD, SILENT = "example.com", "bücher.example"
@@ -47,38 +47,36 @@ async def _the_good_one(stack: Stack, client: Client) -> None:
     stack.starter("start", GOOD, "--to", "globex", "--from", "acme", "--by", "olga")
     transfer = await handle(client, GOOD)
 
-    _heading(stack, "The old reseller files its ticket, with a wrong domain, and is told the fix")
+    _heading(stack, "The customer files its ticket, with a wrong domain, and is told the fix")
     wrong = _filed(
-        stack, "acme", "ann",
-        *("--subject", "Transfer Customer"),
-        *("--body", "I would like to request that exampel.com is to be transferred to Globex."),
+        stack, "C-1001", "carl",
+        *("--subject", "Authorize transfer of account"),
+        *("--body", "We, exampel.com, authorize the transfer of our account from Acme to Globex."),
     )  # fmt: skip
-    stack.starter("ticket", GOOD, "release", wrong, "--wait", expect=Exit.REFUSED)
-    right = _filed(stack, "acme", "ann", "--for", "release", GOOD, "--to", "globex")
-    stack.starter("ticket", GOOD, "release", right, "--wait")
+    await _until(
+        transfer, lambda status: bool(status.slots[Slot.AUTHORIZE].rejected), "told the fix"
+    )
+    await _replied(stack, wrong)
+    _filed(stack, "C-1001", "carl", "--for", "authorize", GOOD, "--to", "globex")
 
-    _heading(stack, "The customer and the new reseller file theirs")
-    authorized = _filed(stack, "C-1001", "carl", "--for", "authorize", GOOD, "--to", "globex")
-    stack.starter("ticket", GOOD, "authorize", authorized)
-    accepted = _filed(stack, "globex", "gina", "--for", "accept", GOOD, "--to", "globex")
-    stack.starter("ticket", GOOD, "accept", accepted)
-    await _until(transfer, State.READY)
+    _heading(stack, "The two resellers file theirs")
+    _filed(stack, "acme", "ann", "--for", "release", GOOD, "--to", "globex")
+    _filed(stack, "globex", "gina", "--for", "accept", GOOD, "--to", "globex")
+    await _until(transfer, lambda status: status.state is State.READY, "READY")
     stack.starter("show", GOOD)
 
     _heading(stack, "24 hours of grace pass, fast-forwarded on the server; then billing moves")
     await TimeSkipper(client).fast_forward(transfer, timedelta(hours=24, minutes=1))
-    await _until(transfer, State.COMPLETED)
+    await _until(transfer, lambda status: status.state is State.COMPLETED, "COMPLETED")
     stack.starter("accounts", "show", GOOD)
 
 
 async def _the_silent_one(stack: Stack, client: Client) -> None:
-    _heading(stack, f"{SILENT} wants to move, too, and Acme Hosting does not answer")
-    stack.starter("start", SILENT, "--to", "Globex Corporation", "--by", "olga")
+    _heading(stack, f"{SILENT} wants to move, too: its ticket opens the transfer by itself")
+    _filed(stack, "C-1002", "berta", "--for", "authorize", SILENT, "--to", "globex")
     transfer = await handle(client, SILENT)
-    authorized = _filed(stack, "C-1002", "berta", "--for", "authorize", SILENT, "--to", "globex")
-    stack.starter("ticket", SILENT, "authorize", authorized)
 
-    _heading(stack, "Five business days pass, a day at a time")
+    _heading(stack, "Acme Hosting does not answer; five business days pass, a day at a time")
     status = await status_of(transfer)
     for day in range(1, 9):
         if status.state is State.MEDIATION:
@@ -87,7 +85,7 @@ async def _the_silent_one(stack: Stack, client: Client) -> None:
         status = await status_of(transfer)
         following = status.next_deadline.what if status.next_deadline else ""
         say(f"  day {day}: {status.state.value}; next: {following}")
-    await _until(transfer, State.MEDIATION)
+    await _until(transfer, lambda status: status.state is State.MEDIATION, "in mediation")
     stack.starter("staff", "take", SILENT, "--by", "sam")
 
 
@@ -135,11 +133,25 @@ async def _sum_up(stack: Stack, before: dict[str, tuple[Assignment, ...]]) -> No
 
 
 def _heading(stack: Stack, text: str) -> None:
-    out.print(f"\n[bold]{time.monotonic() - stack.started:5.1f} s  {text}[/bold]")
+    out.print(f"\n[bold]{time.monotonic() - stack.started:5.1f} s  {text}[/bold]", soft_wrap=True)
 
 
 def _filed(stack: Stack, account: str, person: str, *rest: str) -> str:
-    return stack.starter("desk", "file", "--account", account, "--by", person, *rest).strip()
+    """File a ticket at the desk, and announce it to the gateway by a signed webhook."""
+    ticket = stack.starter("desk", "file", "--account", account, "--by", person, *rest).strip()
+    stack.starter("desk", "announce", ticket)
+    return ticket
+
+
+async def _replied(stack: Stack, ticket: str) -> None:
+    """Wait for the reply on a ticket, and show it."""
+
+    async def replied() -> bool:
+        async with database() as opened:
+            return bool(await opened.tickets.replies(ticket))
+
+    await _polled(replied, f"nobody replied on ticket {ticket}")
+    stack.starter("desk", "show", ticket)
 
 
 async def _billing() -> dict[str, tuple[Assignment, ...]]:
@@ -152,12 +164,11 @@ async def _billing() -> dict[str, tuple[Assignment, ...]]:
         return found
 
 
-async def _until(transfer: Handle, state: State) -> Status:
-    async def reached() -> Status | None:
-        status = await status_of(transfer)
-        return status if status.state is state else None
+async def _until(transfer: Handle, reached: Callable[[Status], bool], what: str) -> None:
+    async def look() -> bool:
+        return reached(await status_of(transfer))
 
-    return await _polled(reached, f"{transfer.id} is not {state.value}")
+    await _polled(look, f"{transfer.id} is not {what}")
 
 
 async def _all_told() -> None:
