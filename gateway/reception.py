@@ -18,6 +18,7 @@ from transfer.adapters.tools import utc_now
 from transfer.adapters.wiring import Neighbours
 from transfer.errors import Unreachable
 from transfer.messages import (
+    Delivery,
     ParkedTicket,
     Reception,
     TicketReading,
@@ -170,6 +171,17 @@ class Desk:
         if await self._rung(webhook_id, heard, route):
             await arrivals.picked_up(ticket.id, self._clock())
             return _Done(Reception.SIGNALLED, "RUNG")
+        if text := routing.told_parked(heard, why):
+            reply = Delivery(
+                id=f"parked/{ticket.id}/{why}"[:200],
+                key=f"parked/{ticket.id}",
+                event="PARKED",
+                reader="filer",
+                ticket_id=ticket.id,
+                reply=text,
+                created_at=self._clock(),
+            )
+            await self._stores.ledger.publish([], [reply])
         return _Done(Reception.PARKED, why)
 
     async def _open(self, webhook_id: str, heard: Heard, route: Route) -> _Done:

@@ -17,6 +17,7 @@ from transfer.messages import TicketReading, TransferRequest
 from transfer.opening import transfer_id
 from transfer.parties import CustomerRecord, ResellerRecord, Slot
 from transfer.policy import Policy
+from transfer.submissions import FIX
 from transfer.tickets import Channel, Claim, Intent, Ticket
 from transfer.values import Value
 
@@ -155,6 +156,32 @@ def may_not_open(read_back: TicketReading, policy: Policy, now: datetime) -> str
     if is_old or not ticket.open:
         return "STALE_TICKET"
     return "TICKET_REUSED" if read_back.used_by else None
+
+
+def told_parked(heard: Heard, why: str) -> str | None:
+    """What the filer of a parked ticket is told, as a reply on it; ``None`` where that is unsafe.
+
+    Nobody answers a mail, whose author is not known, nor an old ticket that comes up again. The
+    answer is the same whether a domain is unknown or its transfer has not begun: a reseller must
+    not find out by it whose customer somebody is.
+    """
+    ticket = heard.ticket
+    by_mail = ticket.channel is Channel.MAIL or why == "WRONG_CHANNEL"
+    if by_mail or not heard.created or not ticket.open:
+        return None
+    if why in ("WAITS_FOR_TRANSFER", "UNKNOWN_DOMAIN"):
+        claim = reading.read(ticket)
+        return _WAITS.format(domain=claim.domain if claim else "this customer")
+    fix = FIX[why].format(account=ticket.account) if why in _HAS_A_FIX else _STAFF_LOOK
+    return f"Your ticket {ticket.id} about a transfer starts nothing yet. {fix}"
+
+
+_WAITS = (
+    "No transfer of {domain} is open yet. Your ticket waits for it, and counts as soon as it"
+    " begins: you need not file it again. If the name is misspelt, please file a new ticket."
+)
+_HAS_A_FIX = ("NOT_ADMIN", "DELEGATED_SESSION", "STALE_TICKET")
+_STAFF_LOOK = "Support staff will look at it."
 
 
 def _slot(holder: CustomerRecord | ResellerRecord, customer: CustomerRecord) -> Slot:

@@ -283,6 +283,7 @@ class Installation:
             "TRANSFER_MAIL_FROM": "Customer Transfers <transfers@panel.example>",
             "TRANSFER_STAFF_NOTIFY": "support@panel.example",
             "TRANSFER_NOTICE_RETRY_SECONDS": "0.5",
+            "TRANSFER_RECONCILE_SECONDS": "86400",  # who wants it triggers it
         }
         self._programs: list[Program] = []
 

@@ -18,7 +18,6 @@ def alone(server: Server, install: Callable[..., Installation]) -> Installation:
     """An installation whose schedule is left to the tests."""
     installed = install(server.address, namespace="reconciliation")
     installed.sink.start()
-    installed.settings["TRANSFER_RECONCILE_SECONDS"] = "86400"
     installed.settings |= installed.policy(grace="1s")
     return installed.set_up([ROAD, LATER])
 

@@ -164,6 +164,7 @@ class Gateway(Sender):
         assert facts.old is not None
         assert facts.new is not None
         account, person = FILERS[slot]
+        person = session.pop("by", person)
         texts = text_to_file(Intent(slot.value), domain, facts.old.account, facts.new.account)
         filed = await self.tickets.file(account, person, *texts, **session)
         return self.announce(filed.id)

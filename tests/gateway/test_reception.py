@@ -218,3 +218,43 @@ async def test_a_thousand_at_once_all_arrive() -> None:
     told = Counter(ticket for _, _, ticket in gateway.transfers.signals)
     told.update(dict.fromkeys(await gateway.waiting(), 1))
     assert told == {body["ticket"]["id"]: 1 for body in bodies}
+
+
+@pytest.mark.parametrize(
+    ("domain", "why"),
+    [("example.com", "WAITS_FOR_TRANSFER"), ("exampel.com", "UNKNOWN_DOMAIN")],
+)
+async def test_the_filer_of_a_parked_ticket_is_told_once_and_not_whose_customer_it_is(
+    gateway: Gateway, domain: str, why: str
+) -> None:
+    """A domain that is misspelt and one whose transfer has not begun get the same answer."""
+    body = await gateway.file(Slot.ACCEPT)
+    ticket = body["ticket"]["id"]
+    body["ticket"]["body"] = body["ticket"]["body"].replace("example.com", domain)
+    for _ in range(2):
+        await gateway.send(body)
+    assert await gateway.waiting() == {ticket: why}
+    (reply,) = await gateway.ledger.deliveries(f"parked/{ticket}")
+    assert reply.ticket_id == ticket
+    assert reply.reply == (
+        f"No transfer of {domain} is open yet. Your ticket waits for it, and counts as soon as it"
+        " begins: you need not file it again. If the name is misspelt, please file a new ticket."
+    )
+
+
+@pytest.mark.parametrize(
+    ("session", "said"),
+    [
+        ({"by": "mallory"}, "Have an administrator of C-1 file it."),
+        ({"delegated": True}, "Log in as yourself"),
+        ({"channel": Channel.MAIL}, None),
+    ],
+)
+async def test_who_may_not_open_a_transfer_is_told_why_but_mails_are_not_answered(
+    gateway: Gateway, session: dict[str, Any], said: str | None
+) -> None:
+    """What came by mail may carry a forged address: answering it writes to a stranger."""
+    body = await gateway.file(Slot.AUTHORIZE, **session)
+    assert (await gateway.send(body)).json()["outcome"] == "parked"
+    replies = await gateway.ledger.deliveries(f"parked/{body['ticket']['id']}")
+    assert [said is not None and said in one.reply for one in replies] == [True] * bool(said)
