@@ -5,7 +5,7 @@ BIN := .venv/bin
 ENV := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up test check format lock clean
+.PHONY: help env demo up test test-rt check format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -24,7 +24,7 @@ $(ENV): requirements.lock pyproject.toml
 	@touch $@
 
 # Temporal's own programs are in the environment too.
-demo up test: export PATH := $(CURDIR)/$(BIN):$(PATH)
+demo up test test-rt: export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 demo: $(ENV) ## a transfer from start to end, on real counterparts; KEEP=1 leaves them running
 	@$(BIN)/python starter.py demo $(if $(KEEP),--keep)
@@ -35,6 +35,11 @@ up: $(ENV) ## the demo's counterparts, left running, for trying things by hand
 # Counting lines doubles the time on Python 3.11, so it is asked for; CI does.
 test: $(ENV) ## all tests; COVER=1 counts lines too, and holds the floor
 	@$(BIN)/pytest -n 2 --dist worksteal --durations=10 $(if $(COVER),--cov)
+
+# A minute. RT's programs come from Debian's packages, once; its data is each session's own.
+test-rt: $(ENV) ## the tests on a real Request Tracker 5, installed if need be (Debian, root)
+	@tools/rt.sh
+	@$(BIN)/pytest tests/rt --durations=5
 
 check: $(ENV) ## all that can be said without running the service
 	@echo "check: lint (ruff)"
@@ -55,7 +60,7 @@ check: $(ENV) ## all that can be said without running the service
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 	@POSTGRES_PASSWORD=checked $(BIN)/docker-compose -f docker-compose.yml config --quiet
 	@echo "check: scripts (shellcheck)"
-	@$(BIN)/shellcheck .ci/run deploy/*.sh
+	@$(BIN)/shellcheck .ci/run deploy/*.sh tools/*.sh
 	@echo "check: Dockerfile (hadolint)"
 	@$(BIN)/hadolint --no-color Dockerfile
 	@echo "check: all good"

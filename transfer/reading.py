@@ -60,6 +60,19 @@ def read(ticket: Ticket, known: Iterable[str] = ()) -> Claim | None:
     return _yes(ticket, own.text, names)
 
 
+def is_courtesy(text: str, filer: str = "") -> bool:
+    """Tell whether a text is thanks, a greeting, a signature of ``filer``, and nothing else.
+
+    An empty text is none: what came with it, or without it, may have been meant.
+    """
+    own = mailtext.own_words(text[:MAX_BODY])
+    if own is None or own.doubtful or not own.text or len(text) > MAX_BODY:
+        return False
+    names = frozenset(word.strip(" .,()\"'") for word in filer.casefold().split())
+    names = frozenset(word for word in names if not DOUBT.search(word))
+    return is_harmless(own.text, names) or is_harmless(own.text, names, before=True)
+
+
 def may_be_about_transfers(ticket: Ticket) -> bool:
     """Tell whether an unclear ticket could mean a transfer, so that a person should read it."""
     return bool(_TRANSFER_WORDS.search(f"{ticket.subject} {ticket.body}"))

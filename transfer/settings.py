@@ -28,7 +28,23 @@ class Settings(BaseSettings):
     """``smtp://``, ``smtp+starttls://`` or ``smtps://`` with host, port, user and password."""
     mail_from: str = "Customer Transfers <transfers@localhost>"
     tickets_url: str = "database:"
-    """Where tickets are: ``database:`` is the built-in desk."""
+    """``database:`` is the built-in desk, ``rt+https://host/`` a Request Tracker 5."""
+    rt_token: SecretStr | None = None
+    """The token of our user in Request Tracker."""
+    rt_account: str = "group:account *"
+    """Whose a ticket is: ``group:NAME``, ``field:NAME`` or ``organization``."""
+    rt_administrators: str = "group:administrators of *"
+    """Who may speak for an account: ``group:NAME``, ``field:NAME``, ``all`` who are of it."""
+    rt_delegated: str = ""
+    """``field:NAME``: the custom field in which the panel marks somebody else's session."""
+    rt_person: str = Field(default="name", pattern="^(name|email)$")
+    """What a person's id is: the ``name`` of RT's user, or its ``email`` address."""
+    rt_panels: Annotated[tuple[str, ...], NoDecode] = Field(default=(), max_length=20)
+    """RT users under which a panel files tickets for its own users, separated by commas."""
+    rt_closed: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("resolved", "rejected", "deleted"), max_length=50
+    )
+    """Statuses in which a ticket of Request Tracker is closed, separated by commas."""
     staff_notify: Annotated[tuple[str, ...], NoDecode] = Field(default=())
     """Mail addresses of the staff who hear of escalations, separated by commas."""
     notice_retry_seconds: float = Field(default=10, gt=0, le=900)
@@ -50,7 +66,9 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @field_validator(
-        "staff_notify", "webhook_secret", "rt_hook_secret", "own_authors", mode="before"
+        *("staff_notify", "webhook_secret", "rt_hook_secret", "own_authors"),
+        *("rt_panels", "rt_closed"),
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from transfer.adapters.rt import RtClient, RtTickets, mapping
 from transfer.adapters.smtp_mailer import SmtpMailer
 from transfer.adapters.sql.accounts import SqlAccounts
 from transfer.adapters.sql.arrivals import SqlArrivals
@@ -14,6 +15,7 @@ from transfer.adapters.sql.engine import Database
 from transfer.adapters.sql.ledger import SqlLedger
 from transfer.adapters.sql.staff_queue import SqlStaffQueue
 from transfer.errors import InputInvalid
+from transfer.ports import Tickets
 from transfer.settings import Settings
 
 
@@ -21,11 +23,25 @@ class Neighbours(NamedTuple):
     """Every neighbour of this service, behind its port."""
 
     accounts: SqlAccounts
-    tickets: SqlDesk
+    tickets: Tickets
     ledger: SqlLedger
     arrivals: SqlArrivals
     staff_queue: SqlStaffQueue
     mailer: SmtpMailer
+
+    @property
+    def desk(self) -> SqlDesk:
+        """The built-in desk.
+
+        Raises:
+            InputInvalid: tickets are in a ticket system instead.
+        """
+        if not isinstance(self.tickets, SqlDesk):
+            raise InputInvalid(
+                "The built-in desk is not in use: TRANSFER_TICKETS_URL names a ticket system. File"
+                " tickets there, or set it to database:"
+            )
+        return self.tickets
 
 
 @asynccontextmanager
@@ -35,18 +51,15 @@ async def neighbours(settings: Settings) -> AsyncGenerator[Neighbours]:
     Nothing is connected yet: a neighbour that is away shows when it is asked.
 
     Raises:
-        InputInvalid: a URL of the settings is of no kind we know.
+        InputInvalid: a URL of the settings is of no kind we know, or lacks a setting beside it.
     """
-    if settings.tickets_url != "database:":
-        raise InputInvalid(
-            "TRANSFER_TICKETS_URL: only the built-in desk is known. Set it to database:"
-        )
+    tracker = None if settings.tickets_url == "database:" else request_tracker(settings)
     smtp = mailer(settings)
     database = Database(settings.database_url.get_secret_value())
     try:
         yield Neighbours(
             accounts=SqlAccounts(database),
-            tickets=SqlDesk(database),
+            tickets=tracker or SqlDesk(database),
             ledger=SqlLedger(database),
             arrivals=SqlArrivals(database),
             staff_queue=SqlStaffQueue(database),
@@ -54,6 +67,8 @@ async def neighbours(settings: Settings) -> AsyncGenerator[Neighbours]:
         )
     finally:
         await database.close()
+        if tracker is not None:
+            await tracker.close()
 
 
 def mailer(settings: Settings) -> SmtpMailer:
@@ -66,3 +81,35 @@ def mailer(settings: Settings) -> SmtpMailer:
         return SmtpMailer(settings.smtp_url.get_secret_value(), settings.mail_from)
     except ValueError as error:
         raise InputInvalid(f"TRANSFER_SMTP_URL, TRANSFER_MAIL_FROM: {error}") from None
+
+
+def request_tracker(settings: Settings) -> RtTickets:
+    """The tickets in a Request Tracker.
+
+    Raises:
+        InputInvalid: its URL is none, or a setting that it needs is missing or cannot be read.
+    """
+    if not settings.tickets_url.startswith(("rt+https:", "rt+http:")):
+        raise InputInvalid(
+            "TRANSFER_TICKETS_URL: give database: for the built-in desk, or a Request Tracker's"
+            " address like rt+https://rt.example.com/"
+        )
+    if settings.rt_token is None or not settings.rt_token.get_secret_value().strip():
+        raise InputInvalid("TRANSFER_RT_TOKEN is not set. Give the token of our user in RT.")
+    if not settings.own_authors:
+        raise InputInvalid("TRANSFER_OWN_AUTHORS is not set. Name our user in RT.")
+    try:
+        who_is_who = mapping(
+            settings.rt_account,
+            settings.rt_administrators,
+            settings.rt_delegated,
+            settings.rt_person,
+            settings.rt_panels,
+        )
+    except ValueError as error:
+        raise InputInvalid(str(error)) from None
+    try:
+        client = RtClient(settings.tickets_url, settings.rt_token.get_secret_value().strip())
+    except ValueError as error:
+        raise InputInvalid(f"TRANSFER_TICKETS_URL: {error}") from None
+    return RtTickets(client, who_is_who, own=settings.own_authors, closed=settings.rt_closed)

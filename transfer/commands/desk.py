@@ -66,7 +66,7 @@ async def _file(
             subject, body = text_to_file(for_[0], for_[1], facts.old.account, facts.new.account)
         if subject is None or body is None:
             raise InputInvalid("Give --for INTENT DOMAIN --to RESELLER, or --subject and --body.")
-        ticket = await opened.tickets.file(
+        ticket = await opened.desk.file(
             account, by, subject, body, channel=via, delegated=delegated
         )
     if as_json:
@@ -84,12 +84,12 @@ def show(ticket: TicketId, as_json: AsJson = False) -> None:
 async def _show(ticket_id: str, *, as_json: bool) -> None:
     checked(Doorbell, ticket_id=ticket_id)
     async with database() as opened:
-        found = (await opened.tickets.read([ticket_id])).get(ticket_id)
+        found = (await opened.desk.read([ticket_id])).get(ticket_id)
         if found is None:
             raise TicketNotFound(
                 f"There is no ticket {ticket_id}. See: python starter.py desk list"
             )
-        replies = await opened.tickets.replies(ticket_id)
+        replies = await opened.desk.replies(ticket_id)
     if as_json:
         document({"ticket": found.model_dump(), "replies": [r.model_dump() for r in replies]})
         return
@@ -118,7 +118,7 @@ def close(ticket: TicketId, as_json: AsJson = False) -> None:
 
 async def _changed(ticket_id: str, body: str | None, *, as_json: bool) -> None:
     async with database() as opened:
-        desk = opened.tickets
+        desk = opened.desk
         changed = await (desk.close(ticket_id) if body is None else desk.edit(ticket_id, body=body))
     if as_json:
         document(changed)
@@ -136,7 +136,7 @@ def list_(
 
 async def _list(account: str | None, *, as_json: bool) -> None:
     async with database() as opened:
-        tickets = await opened.tickets.list_tickets(account)
+        tickets = await opened.desk.list_tickets(account)
     if as_json:
         document(tickets)
         return
