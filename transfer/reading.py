@@ -70,7 +70,10 @@ def is_courtesy(text: str, filer: str = "") -> bool:
         return False
     names = frozenset(word.strip(" .,()\"'") for word in filer.casefold().split())
     names = frozenset(word for word in names if not DOUBT.search(word))
-    return is_harmless(own.text, names) or is_harmless(own.text, names, before=True)
+    greeting, *rest = re.split(f"[\n{mailtext.PARAGRAPH}]", own.text, maxsplit=1)
+    return is_harmless(own.text, names) or (
+        is_harmless(greeting, names, before=True) and is_harmless("".join(rest), names)
+    )
 
 
 def may_be_about_transfers(ticket: Ticket) -> bool:

@@ -95,9 +95,15 @@ def request_tracker(settings: Settings) -> RtTickets:
             " address like rt+https://rt.example.com/"
         )
     if settings.rt_token is None or not settings.rt_token.get_secret_value().strip():
-        raise InputInvalid("TRANSFER_RT_TOKEN is not set. Give the token of our user in RT.")
+        raise InputInvalid(
+            "TRANSFER_RT_TOKEN is not set, though TRANSFER_TICKETS_URL names a Request Tracker."
+            " Give the token of our user there."
+        )
     if not settings.own_authors:
-        raise InputInvalid("TRANSFER_OWN_AUTHORS is not set. Name our user in RT.")
+        raise InputInvalid(
+            "TRANSFER_OWN_AUTHORS is not set, though TRANSFER_TICKETS_URL names a Request Tracker."
+            " Give the name of our user there."
+        )
     try:
         who_is_who = mapping(
             settings.rt_account,

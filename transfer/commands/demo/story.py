@@ -148,7 +148,7 @@ async def _replied(stack: Stack, ticket: str) -> None:
 
     async def replied() -> bool:
         async with database() as opened:
-            return bool(await opened.tickets.replies(ticket))
+            return bool(await opened.desk.replies(ticket))
 
     await _polled(replied, f"nobody replied on ticket {ticket}")
     stack.starter("desk", "show", ticket)
