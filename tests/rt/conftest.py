@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 
 import pytest
 
-from tests.rt.instance import RequestTracker, start
+from tests.rt.instance import OURS, RequestTracker, start
+from transfer.adapters.rt import RtClient, RtTickets
+from transfer.adapters.rt.mapping import Mapping
 
 
 @pytest.fixture(scope="session")
@@ -20,3 +22,12 @@ def request_tracker() -> Generator[RequestTracker]:
             yield running
         finally:
             running.close()
+
+
+@pytest.fixture
+async def tickets(request_tracker: RequestTracker) -> AsyncGenerator[RtTickets]:
+    """The adapter as it is by default: accounts and administrators are groups."""
+    client = RtClient(f"rt+{request_tracker.url}", request_tracker.token)
+    adapter = RtTickets(client, Mapping(), own=[OURS])
+    yield adapter
+    await adapter.close()
