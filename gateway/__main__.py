@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import structlog
 import uvicorn
+import uvloop
 
 from gateway.app import RtHooks, build
 from gateway.hooks import Porter
@@ -105,7 +106,7 @@ def run() -> None:
     """Read the settings, set up the logs, and answer."""
     settings = load_settings()
     logs.configure(level=settings.log_level, style=settings.log_format)
-    asyncio.run(main(settings))
+    uvloop.run(main(settings))
 
 
 if __name__ == "__main__":

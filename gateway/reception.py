@@ -128,7 +128,7 @@ class Desk:
         used = await self._stores.ledger.uses([ticket.id])
         named: dict[str, CustomerRecord] = {}
         for domain in routing.domains_named(ticket):
-            customer = (await accounts.facts(domain, "")).customer
+            customer = await accounts.owner(domain)
             if customer is not None:
                 named.setdefault(customer.id, customer)
         served = used[ticket.id].rpartition("/")[0] if ticket.id in used else None
@@ -157,32 +157,35 @@ class Desk:
     async def _park(self, webhook_id: str, heard: Heard, route: Route, why: str) -> _Done:
         """Let the ticket wait, then ring once more: its transfer may have begun meanwhile."""
         ticket, arrivals = heard.ticket, self._stores.arrivals
-        await arrivals.park(
-            ParkedTicket(
-                ticket_id=ticket.id,
-                account=ticket.account,
-                transfer_id=route.transfer_id,
-                why=why,
-                subject=ticket.subject,
-                url=ticket.url,
-                parked_at=self._clock(),
-            )
+        parked = ParkedTicket(
+            ticket_id=ticket.id,
+            account=ticket.account,
+            transfer_id=route.transfer_id,
+            why=why,
+            subject=ticket.subject,
+            url=ticket.url,
+            parked_at=self._clock(),
         )
+        await arrivals.park(parked, self._reply(heard, why))
         if await self._rung(webhook_id, heard, route):
             await arrivals.picked_up(ticket.id, self._clock())
             return _Done(Reception.SIGNALLED, "RUNG")
-        if text := routing.told_parked(heard, why):
-            reply = Delivery(
-                id=f"parked/{ticket.id}/{why}"[:200],
-                key=f"parked/{ticket.id}",
-                event="PARKED",
-                reader="filer",
-                ticket_id=ticket.id,
-                reply=text,
-                created_at=self._clock(),
-            )
-            await self._stores.ledger.publish([], [reply])
         return _Done(Reception.PARKED, why)
+
+    def _reply(self, heard: Heard, why: str) -> Delivery | None:
+        """What the filer of a parked ticket is told: once for each reason why it waits."""
+        text = routing.told_parked(heard, why)
+        if text is None:
+            return None
+        return Delivery(
+            id=f"parked/{heard.ticket.id}/{why}"[:200],
+            key=f"parked/{heard.ticket.id}",
+            event="PARKED",
+            reader="filer",
+            ticket_id=heard.ticket.id,
+            reply=text,
+            created_at=self._clock(),
+        )
 
     async def _open(self, webhook_id: str, heard: Heard, route: Route) -> _Done:
         """Open a transfer, on the word of the ticket as the ticket system has it, not as told."""

@@ -43,6 +43,10 @@ class Accounts(Protocol):
         """
         ...
 
+    async def owner(self, domain: str) -> CustomerRecord | None:
+        """The customer who has this domain, looked up as ``facts`` does."""
+        ...
+
     async def holder(self, account: str) -> CustomerRecord | ResellerRecord | None:
         """The customer or reseller who has this account, by its id."""
         ...
@@ -177,8 +181,11 @@ class Arrivals(Protocol):
         """Note up to when; never back."""
         ...
 
-    async def park(self, ticket: ParkedTicket) -> None:
-        """Let a ticket wait; parked again, it waits with what is said of it now."""
+    async def park(self, ticket: ParkedTicket, reply: Delivery | None = None) -> None:
+        """Let a ticket wait; parked again, it waits with what is said of it now.
+
+        ``reply`` goes into the outbox with it; the same one again is one reply.
+        """
         ...
 
     async def picked_up(self, ticket_id: str, at: datetime) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from tests.adapters.stores import NOW, Stores, row
+from tests.adapters.stores import NOW, Stores, delivery, row
 from transfer.messages import ParkedTicket, Reception, WebhookAnswer
 from transfer.parties import CustomerRecord, ResellerRecord
 
@@ -124,3 +124,12 @@ async def test_the_watermark_never_goes_back(stores: Stores) -> None:
     for at in (NOW, NOW + MINUTE, NOW):
         await stores.arrivals.reconciled(at)
     assert await stores.arrivals.read_up_to() == NOW + MINUTE
+
+
+async def test_a_parked_ticket_is_answered_once(stores: Stores) -> None:
+    """However often it is parked; the postman finds the reply in the outbox."""
+    reply = delivery("parked/1042", key="parked", mail=None, ticket_id="1042", reply="It waits.")
+    for _ in range(2):
+        await stores.arrivals.park(parked(), reply)
+    assert [one.reply for one in await stores.ledger.deliveries("parked")] == ["It waits."]
+    assert [one.id for one in await stores.ledger.due(NOW, 10)] == ["parked/1042"]

@@ -54,9 +54,9 @@ async def workflow_id(domain: str) -> str:
     """The workflow id of a domain's customer; of the domain itself where no customer has it."""
     try:
         async with database() as opened:
-            facts = await opened.accounts.facts(domain, "")
-        if facts.customer is not None:
-            return transfer_id(facts.customer.domains[0])
+            customer = await opened.accounts.owner(domain)
+        if customer is not None:
+            return transfer_id(customer.domains[0])
     except Unreachable:
         pass  # Temporal alone can answer for a primary domain
     try:

@@ -33,18 +33,21 @@ class MemoryAccounts(Neighbour):
 
     async def facts(self, domain: str, new_reseller: str) -> Facts:
         """See ``Accounts.facts``."""
-        self.reach()
-        try:
-            a_label = domains.to_a_label(domain)
-        except DomainInvalid:
-            a_label = domain.strip().lower()
-        owners = [one for one in self.customers.values() if a_label in one.domains]
-        customer = owners[0] if owners else None
+        customer = await self.owner(domain)
         return Facts(
             customer=customer,
             old=self.resellers.get(customer.reseller) if customer else None,
             new=find(new_reseller, self.resellers.values()),
         )
+
+    async def owner(self, domain: str) -> CustomerRecord | None:
+        """See ``Accounts.owner``."""
+        self.reach()
+        try:
+            a_label = domains.to_a_label(domain)
+        except DomainInvalid:
+            a_label = domain.strip().lower()
+        return next((one for one in self.customers.values() if a_label in one.domains), None)
 
     async def holder(self, account: str) -> CustomerRecord | ResellerRecord | None:
         """See ``Accounts.holder``."""

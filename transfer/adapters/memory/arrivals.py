@@ -8,7 +8,7 @@ from datetime import datetime
 from transfer.adapters.memory.ledger import MemoryLedger
 from transfer.adapters.memory.neighbour import Neighbour
 from transfer.adapters.tools import MAX_PARKED
-from transfer.messages import ParkedTicket, WebhookAnswer
+from transfer.messages import Delivery, ParkedTicket, WebhookAnswer
 
 
 class MemoryArrivals(Neighbour):
@@ -50,9 +50,11 @@ class MemoryArrivals(Neighbour):
         self.reach()
         self.watermark = max(up_to, self.watermark or up_to)
 
-    async def park(self, ticket: ParkedTicket) -> None:
+    async def park(self, ticket: ParkedTicket, reply: Delivery | None = None) -> None:
         """See ``Arrivals.park``."""
         self.reach()
+        if reply is not None:
+            self._ledger.outbox.setdefault(reply.id, reply)
         self._ledger.parked[ticket.ticket_id] = ticket
 
     async def picked_up(self, ticket_id: str, at: datetime) -> None:

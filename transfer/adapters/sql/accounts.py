@@ -52,6 +52,11 @@ class SqlAccounts:
             found = None if customer is None else await _reseller(connection, customer.reseller)
             return Facts(customer=customer, old=found, new=await _named(connection, new_reseller))
 
+    async def owner(self, domain: str) -> CustomerRecord | None:
+        """See ``Accounts.owner``."""
+        async with self._database.read() as connection:
+            return await _customer_of(connection, domain)
+
     async def holder(self, account: str) -> CustomerRecord | ResellerRecord | None:
         """See ``Accounts.holder``."""
         async with self._database.read() as connection:

@@ -8,9 +8,10 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, update
 
 from transfer.adapters.sql.engine import Database, insert_new, replace
+from transfer.adapters.sql.ledger import put_out
 from transfer.adapters.sql.schema import parked_tickets, watermarks, webhook_events
 from transfer.adapters.tools import MAX_PARKED
-from transfer.messages import ParkedTicket, WebhookAnswer
+from transfer.messages import Delivery, ParkedTicket, WebhookAnswer
 
 _RECONCILED = "tickets"
 """The watermark's name."""
@@ -64,10 +65,11 @@ class SqlArrivals:
                 .values(at=up_to)
             )
 
-    async def park(self, ticket: ParkedTicket) -> None:
+    async def park(self, ticket: ParkedTicket, reply: Delivery | None = None) -> None:
         """See ``Arrivals.park``."""
         async with self._database.write() as connection:
             await replace(connection, parked_tickets, ticket.model_dump())
+            await put_out(connection, [reply] if reply else [])
 
     async def picked_up(self, ticket_id: str, at: datetime) -> None:
         """See ``Arrivals.picked_up``."""

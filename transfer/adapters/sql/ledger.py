@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import RowMapping, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from transfer.adapters.sql.engine import Database, insert_new
 from transfer.adapters.sql.schema import deliveries, evidence, parked_tickets, ticket_uses
@@ -24,17 +25,7 @@ class SqlLedger:
         async with self._database.write() as connection:
             await insert_new(connection, _evidence, [row.model_dump() for row in evidence])
             await insert_new(connection, ticket_uses, use_of(evidence))
-            await insert_new(
-                connection,
-                deliveries,
-                [
-                    {
-                        **delivery.model_dump(exclude={"mail"}),
-                        "mail": delivery.mail.model_dump_json() if delivery.mail else None,
-                    }
-                    for delivery in mails
-                ],
-            )
+            await put_out(connection, mails)
             for transfer_id, at in opened_in(evidence):
                 await connection.execute(
                     update(parked_tickets)
@@ -142,3 +133,16 @@ _evidence = evidence  # the class has a method of this name
 def _delivery(row: RowMapping) -> Delivery:
     mail = None if row["mail"] is None else Mail.model_validate_json(row["mail"])
     return Delivery.model_validate({**row, "mail": mail})
+
+
+# -- what arrivals use, too ----------------------------------------------------------------------
+async def put_out(connection: AsyncConnection, notices: Sequence[Delivery]) -> None:
+    """Put notices into the outbox; those that are there already stay as they are."""
+    rows = [
+        {
+            **notice.model_dump(exclude={"mail"}),
+            "mail": notice.mail.model_dump_json() if notice.mail else None,
+        }
+        for notice in notices
+    ]
+    await insert_new(connection, deliveries, rows)
