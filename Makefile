@@ -5,10 +5,10 @@ BIN := .venv/bin
 ENV := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up test test-rt check format lock clean
+.PHONY: help env demo up test test-rt test-helpdesk bench check format lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 env: $(ENV) ## the environment, in .venv; again only if the lock has changed
 
@@ -24,7 +24,7 @@ $(ENV): requirements.lock pyproject.toml
 	@touch $@
 
 # Temporal's own programs are in the environment too.
-demo up test test-rt: export PATH := $(CURDIR)/$(BIN):$(PATH)
+demo up test test-rt test-helpdesk bench: export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 demo: $(ENV) ## a transfer from start to end, on real counterparts; KEEP=1 leaves them running
 	@$(BIN)/python starter.py demo $(if $(KEEP),--keep)
@@ -40,6 +40,12 @@ test: $(ENV) ## all tests; COVER=1 counts lines too, and holds the floor
 test-rt: $(ENV) ## the tests on a real Request Tracker 5, installed if need be (Debian, root)
 	@tools/rt.sh
 	@$(BIN)/pytest tests/rt --durations=5
+
+test-helpdesk: $(ENV) ## the tests on a real django-helpdesk, in an environment of its own
+	@$(BIN)/pytest tests/helpdesk/for_real.py
+
+bench: $(ENV) ## how long the gateway takes to answer, as one JSON document
+	@$(BIN)/python -m bench.gateway
 
 check: $(ENV) ## all that can be said without running the service
 	@echo "check: lint (ruff)"

@@ -39,7 +39,7 @@ EXAMPLE: dict[str, Any] = {"event": "ticket.created", "ticket": _TICKET}
 
 Short = Annotated[str, Field(max_length=200)]
 Id = Annotated[str, Field(min_length=1, max_length=200, pattern=r"\S")]
-CLOSED = frozenset({"closed", "resolved", "rejected", "deleted", "cancelled"})
+CLOSED = frozenset({"closed", "resolved", "rejected", "deleted", "cancelled", "duplicate"})
 """Statuses in which a ticket is not open; every other one is."""
 
 

@@ -1,11 +1,7 @@
 """The whole way: a real helpdesk, the bridge, our gateway and worker, and a Temporal server.
 
-Not collected by `make test`, since it needs Django in an environment of its own. To run it::
-
-    python -m venv FOLDER && FOLDER/bin/pip install 'django-helpdesk==2.6.*'
-    HELPDESK_VENV=FOLDER .venv/bin/pytest tests/helpdesk/for_real.py
-
-Without HELPDESK_VENV the environment is made, and is gone afterwards.
+Run by `make test-helpdesk` and not by `make test`, since it needs Django in an environment of its
+own. That is made first and is gone afterwards, unless HELPDESK_VENV names one that is ready.
 
 The service reads tickets back, and knows only its own desk. So the bridge files a mirror of each
 ticket there: see `Mirror` for what that costs.

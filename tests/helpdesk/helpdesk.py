@@ -21,7 +21,7 @@ import httpx
 
 from tests.e2e.installation import Program, eventually, free_port
 
-VERSION = "2.6.*"
+VERSION = "2.6.1"
 PASSWORD = "a password of the tests"
 
 SETTINGS = """\
