@@ -14,6 +14,8 @@ from transfer.ports import Arrivals, Intake, Tickets
 OVERLAP = timedelta(minutes=5)
 """How far behind the last reconciliation the next one looks: clocks differ, and what a ticket
 system has not committed yet is not found, but carries the time at which it was written."""
+AT_A_TIME = 20
+"""Tickets read before they are delivered: what was delivered is not read again by a retry."""
 FIRST_LOOK = timedelta(days=1)
 """How far the very first reconciliation looks back: older tickets are found by their transfers."""
 
@@ -53,14 +55,17 @@ class ReconciliationActivities:
         known = await self._arrivals.heard_of([change.ticket_id for change in page])
         news = [c.ticket_id for c in page if c.ticket_id not in known or known[c.ticket_id] < c.at]
         delivered = failed = 0
-        for ticket in (await self._tickets.read(news)).values():
-            try:
-                delivered += await self._intake.catch_up(ticket, new_since=since)
-            except Unreachable:
-                raise
-            except Exception:  # whatever is wrong with this one, the others must not wait for it
-                activity.logger.exception("ticket_not_reconciled", extra={"ticket_id": ticket.id})
-                failed += 1
+        for start in range(0, len(news), AT_A_TIME):
+            some = await self._tickets.read(news[start : start + AT_A_TIME])
+            for ticket in some.values():
+                try:
+                    delivered += await self._intake.catch_up(ticket, new_since=since)
+                except Unreachable:
+                    raise
+                except Exception:  # whatever is wrong with this one, the others shall not wait
+                    keys = {"ticket_id": ticket.id}
+                    activity.logger.exception("ticket_not_reconciled", extra=keys)
+                    failed += 1
         return Reconciliation(
             since=since,
             began=began,
