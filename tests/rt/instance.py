@@ -27,7 +27,7 @@ DEPLOYED = Path(__file__).parents[2] / "deploy" / "request-tracker"
 SERVER = "/usr/share/request-tracker5/libexec/rt-server"
 SETUP = "/usr/sbin/rt-setup-database-5"
 PASSWORD = "as-secret-as-a-test"
-SECRET = "shared-with-the-hook"
+SECRET = "shared-with-the-hook-of-the-tests"
 OURS = "transfer"
 """The RT user whose token our adapter has: replies of ours are booked under it."""
 STAFF = "sam"
@@ -254,6 +254,10 @@ class RequestTracker:
     def status(self, ticket: str) -> str:
         """What RT calls the state of a ticket."""
         return str(self._as("root").get(f"ticket/{ticket}").json()["Status"])
+
+    def has(self, ticket: str) -> bool:
+        """Whether a ticket can be read now."""
+        return self._as("root").get(f"ticket/{ticket}").status_code == 200
 
     def replies(self, ticket: str) -> list[dict[str, Any]]:
         """The replies on a ticket, oldest first: who, and the text."""

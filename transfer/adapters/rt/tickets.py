@@ -27,7 +27,7 @@ from transfer.tickets import MAX_BODY, MAX_SUBJECT, Channel, Ticket
 PAGE = 100
 """Items on one page: RT gives no more."""
 MAX_TRANSACTIONS = 200
-"""Transactions of a ticket that are read, the newest ones."""
+"""Transactions that count and are read, the newest ones of a ticket."""
 MAX_TEXTS = 5
 """Texts of a filer that are read until one says something, from the newest back."""
 MAX_PARTS = 3
@@ -54,6 +54,11 @@ _HISTORY = {
     "fields": "Type,Field,OldValue,NewValue,Creator,Created",
     "fields[Creator]": "Name,EmailAddress",
 }
+_THAT_COUNT = [
+    {"field": "Type", "value": kind, "entry_aggregator": "OR"}
+    for kind in ("Create", "Correspond", "Status", "Set")
+]
+"""Transactions that can change what a ticket says: most are records of mails that RT sent."""
 _READABLE = ("text/plain", "text/html")
 CUT = "\n[cut off here]"
 """Ends a text that is too long: what was cut off could take back the rest, so it is no yes."""
@@ -266,9 +271,10 @@ class RtTickets:
         history: list[Item] = []
         for page in range(1, MAX_TRANSACTIONS // PAGE + 1):
             params = {"page": str(page), **newest_first, **_HISTORY}
-            found = await self._rt.items(f"ticket/{ticket_id}/history", params)
+            found = await self._rt.items(f"ticket/{ticket_id}/history", params, _THAT_COUNT)
             history += found
-            if len(found) < PAGE:
+            # A page may lack what our user may not see, so that a short one need not be the last.
+            if not found or found[-1].get("Type") == "Create":
                 return history, True
         return history, False
 

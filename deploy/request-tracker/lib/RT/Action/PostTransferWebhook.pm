@@ -38,7 +38,7 @@ our $TIMEOUT = 5;
 our @EVENTS = (
     [ 'ticket.create',      sub { $_[0]->Type eq 'Create' } ],
     [ 'ticket.correspond',  sub { $_[0]->Type eq 'Correspond' } ],
-    [ 'ticket.status',      sub { $_[0]->Type eq 'Status' } ],
+    [ 'ticket.status',      sub { $_[0]->Type eq 'Status' && _Closes( $_[0] ) } ],
     [ 'ticket.subject',     sub { $_[0]->Type eq 'Set' && ( $_[0]->Field || '' ) eq 'Subject' } ],
     [ 'ticket.customfield', sub { $_[0]->Type eq 'CustomField' } ],
     [ 'ticket.watchers',    sub { $_[0]->Type =~ /^(?:Add|Del|Set)Watcher$/ } ],
@@ -105,6 +105,15 @@ sub _Announce {
         $transaction->id, $ticket->id, $answer->{status}, $answer->{reason}
     );
     return;
+}
+
+# RT opens a ticket at any reply, in a batch of its own: that is no news. Only what closes it is.
+sub _Closes {
+    my $transaction = shift;
+
+    my $lifecycle = $transaction->Object->LifecycleObj;
+    return $lifecycle->IsInactive( $transaction->NewValue )
+        && !$lifecycle->IsInactive( $transaction->OldValue );
 }
 
 # In the stage "Batch" the transaction at hand is but the first one of its batch.
