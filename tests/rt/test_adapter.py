@@ -12,7 +12,7 @@ from itertools import count
 import httpx
 import pytest
 
-from tests.rt.instance import OURS, PANEL, STAFF, RequestTracker, Via
+from tests.rt.instance import OURS, PANEL, PASSWORD, STAFF, RequestTracker, Via
 from transfer.adapters.rt import RtClient, RtTickets, mapping
 from transfer.adapters.rt import tickets as rt_tickets
 from transfer.adapters.rt.mapping import Mapping
@@ -36,11 +36,11 @@ def somebody(tracker: RequestTracker, *, administrator: bool = True) -> tuple[st
 
 @asynccontextmanager
 async def adapter(
-    tracker: RequestTracker, who: Mapping | None = None, *, timeout: float = 20
+    tracker: RequestTracker, who: Mapping | None = None, *, patience: float = 20
 ) -> AsyncGenerator[RtTickets]:
     """An adapter that is set up in another way."""
     opened = RtTickets(
-        RtClient(f"rt+{tracker.url}", tracker.token, timeout=timeout), who or Mapping(), own=[OURS]
+        RtClient(f"rt+{tracker.url}", tracker.token, timeout=patience), who or Mapping(), own=[OURS]
     )
     yield opened
     await opened.close()
@@ -307,6 +307,22 @@ async def test_who_is_in_no_account_or_in_several_has_none(
     assert (await one(tickets, filed)).account == ""
 
 
+async def test_groups_are_told_to_nobody_without_the_right(
+    request_tracker: RequestTracker,
+) -> None:
+    """Who may not see groups learns of nobody's, nor of its own; a stranger is asked who it is."""
+    person, _ = somebody(request_tracker)
+    url = f"{request_tracker.url}REST/2.0/transfer/memberships"
+    async with httpx.AsyncClient(timeout=20) as client:
+        assert (await client.get(url)).status_code == 401
+        answer = await client.get(url, params={"user": person}, auth=(person, PASSWORD))
+        assert answer.status_code == 403
+        token = {"Authorization": f"token {request_tracker.token}"}
+        for nobody in ("", "no such user", "1", "Ünknown/../x"):
+            answer = await client.get(url, params={"user": nobody}, headers=token)
+            assert answer.json()["groups"] == []
+
+
 async def test_authority_is_what_it_is_now(
     tickets: RtTickets, request_tracker: RequestTracker
 ) -> None:
@@ -443,7 +459,7 @@ async def test_a_tracker_that_hangs_is_unreachable_in_time_and_fine_afterwards(
     """All of its workers stopped, and going on."""
     person, _ = somebody(request_tracker)
     filed = request_tracker.file(person, "S", YES)
-    async with adapter(request_tracker, timeout=1.5) as tickets:
+    async with adapter(request_tracker, patience=1.5) as tickets:
         before = await one(tickets, filed)
         request_tracker.stop()
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from http import HTTPStatus
+from typing import Any, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -66,7 +67,7 @@ class RtClient:
             Unreachable: RT is away, does not let us, or answers in no way we know.
         """
         status, answer = await self._answer("GET", path, params=params)
-        if status == httpx.codes.NOT_FOUND:
+        if status == HTTPStatus.NOT_FOUND:
             return None
         return self._object(status, answer, path)
 
@@ -83,7 +84,7 @@ class RtClient:
         found = self._object(status, answer, path).get("items")
         if not isinstance(found, list):
             raise self._strange(path)
-        return [item for item in found if isinstance(item, dict)]
+        return objects(cast("object", found))
 
     async def post(self, path: str, body: Mapping[str, object]) -> None:
         """Make something new.
@@ -92,7 +93,7 @@ class RtClient:
             Unreachable: see ``get``; or RT did not make it.
         """
         status, answer = await self._answer("POST", path, body=body)
-        if status != httpx.codes.CREATED:
+        if status != HTTPStatus.CREATED:
             raise self._refused(status, answer, path)
 
     async def _answer(
@@ -129,23 +130,23 @@ class RtClient:
         return bytes(answer)
 
     def _object(self, status: int, answer: bytes, path: str) -> Item:
-        if status != httpx.codes.OK:
+        if status != HTTPStatus.OK:
             raise self._refused(status, answer, path)
         try:
-            found = json.loads(answer)
+            found: object = json.loads(answer)
         except (ValueError, RecursionError):
             raise self._strange(path) from None
         if not isinstance(found, dict):
             raise self._strange(path)
-        return found
+        return cast("Item", found)
 
     def _refused(self, status: int, answer: bytes, path: str) -> Unreachable:
-        if status == httpx.codes.UNAUTHORIZED:
+        if status == HTTPStatus.UNAUTHORIZED:
             return Unreachable(
                 f"{self} does not take our token. Make one for the service's user, and give it in"
                 " TRANSFER_RT_TOKEN."
             )
-        if status == httpx.codes.FORBIDDEN:
+        if status == HTTPStatus.FORBIDDEN:
             return Unreachable(
                 f"{self} does not let our user read {path}. Give it the rights that"
                 " docs/request-tracker.md lists."
@@ -164,6 +165,12 @@ class RtClient:
         return f"Request Tracker at {self.base}"
 
     __repr__ = __str__
+
+
+def objects(value: object) -> list[Item]:
+    """The JSON objects in a list, which it may not even be."""
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [cast("Item", item) for item in items if isinstance(item, dict)]
 
 
 def _base(url: str) -> str:

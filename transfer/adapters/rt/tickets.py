@@ -9,13 +9,13 @@ import math
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import structlog
 from pydantic import ValidationError
 
 from transfer.adapters.desk import MAX_FOUND, names_of, searchable, ticket_number
-from transfer.adapters.rt.client import Item, RtClient
+from transfer.adapters.rt.client import Item, RtClient, objects
 from transfer.adapters.rt.mapping import Filed, Filer, Mapping, User, quoted
 from transfer.adapters.tools import holdable, utc_now
 from transfer.conversation import Altered, Conversation, Said, folded
@@ -250,7 +250,7 @@ class RtTickets:
                 f"{self._rt} does not know transfer/memberships. Install what is in"
                 " deploy/request-tracker, and start RT again."
             )
-        return [name for name in answer["groups"] if isinstance(name, str)]
+        return _strings(answer["groups"])
 
     # -- what its filer says on it ---------------------------------------------------------------
     async def _conversation(self, ticket_id: str, filer: Filer, name: str) -> Conversation | None:
@@ -318,11 +318,14 @@ class RtTickets:
         )
 
     async def _text_of(self, part: Item) -> str:
-        size = int(_text(part, "ContentLength") or 0)
-        if size > MAX_TEXT_BYTES:
+        size = part.get("ContentLength")
+        if isinstance(size, int) and size > MAX_TEXT_BYTES:
             return f"[a text of {size} bytes is not read]"
         found = await self._rt.get(f"attachment/{_number(part)}") or {}
-        text = base64.b64decode(_text(found, "Content")).decode(errors="replace")
+        try:
+            text = base64.b64decode(_text(found, "Content")).decode(errors="replace")
+        except ValueError:
+            raise Unreachable(f"{self} gives no text that can be decoded.") from None
         if part.get("ContentType") == "text/html":
             return f"<div>{text}</div>"
         return text
@@ -341,15 +344,15 @@ class RtTickets:
 # -- RT's words in ours --------------------------------------------------------------------------
 def _filed(head: Item) -> Filed:
     fields: dict[str, tuple[str, ...]] = {}
-    for field in _list(head.get("CustomFields")):
+    for field in objects(head.get("CustomFields")):
         values = tuple(value for value in _strings(field.get("values")))
         fields[_text(field, "name").lower()] = values
-    requestors = tuple(_user(one) for one in _list(head.get("Requestor")))
+    requestors = tuple(_user(one) for one in objects(head.get("Requestor")))
     return Filed(_user(head.get("Creator")), requestors, fields)
 
 
 def _user(given: object) -> User:
-    item: Item = given if isinstance(given, dict) else {}
+    item = cast("Item", given) if isinstance(given, dict) else {}
     return User(
         name=_text(item, "Name") or _text(item, "id"),
         email=_text(item, "EmailAddress"),
@@ -428,12 +431,9 @@ def _text(item: Item, key: str) -> str:
     return str(value) if isinstance(value, (str, int)) else ""
 
 
-def _list(value: object) -> list[Item]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
 def _strings(value: object) -> list[str]:
-    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+    items = cast("list[object]", value) if isinstance(value, list) else []
+    return [item for item in items if isinstance(item, str)]
 
 
 def _instant(item: Item, key: str = "LastUpdated") -> datetime:
