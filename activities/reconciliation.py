@@ -62,7 +62,7 @@ class ReconciliationActivities:
                     delivered += await self._intake.catch_up(ticket, new_since=since)
                 except Unreachable:
                     raise
-                except Exception:  # whatever is wrong with this one, the others shall not wait
+                except Exception:  # noqa: BLE001 - logged; the other tickets shall not wait for it
                     keys = {"ticket_id": ticket.id}
                     activity.logger.exception("ticket_not_reconciled", extra=keys)
                     failed += 1

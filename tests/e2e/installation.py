@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from datetime import timedelta
@@ -336,13 +336,13 @@ class Installation:
         return worker
 
     # -- the story of a transfer ---------------------------------------------------------------
-    def set_up(self, domains: Sequence[str]) -> Self:
-        """Make schema and search attributes, and load a customer for each domain."""
+    def set_up(self, domains: Iterable[str]) -> Self:
+        """Make schema and search attributes, and load a customer for each domain; see ``load``."""
         self.done("setup")
         return self.load(domains)
 
-    def load(self, domains: Sequence[str]) -> Self:
-        """Load a customer for each domain."""
+    def load(self, domains: Iterable[str]) -> Self:
+        """Load a customer for each domain. Carl administers them, or whom a mapping names."""
         self.done("accounts", "load", str(accounts_file(self.folder, domains)))
         return self
 
@@ -507,15 +507,16 @@ def customer_of(domain: str) -> str:
     return "C-" + domain.encode("idna").decode().replace(".", "-")
 
 
-def accounts_file(folder: Path, domains: Sequence[str]) -> Path:
+def accounts_file(folder: Path, domains: Iterable[str]) -> Path:
     """Write an accounts file: resellers of every kind, and a customer of Acme for each domain."""
+    administrators = domains if isinstance(domains, Mapping) else dict.fromkeys(domains, "carl")
     parts = [
         _reseller("acme", "Acme Hosting", "ann", aliases=["ACME"]),
         _reseller("globex", "Globex", "gina", aliases=["Globex Corporation"]),
         _reseller("initech", "Initech", "ian"),
         _reseller("asleep", "Asleep", "amy", status="suspended"),
         _reseller("penniless", "Penniless", "pat", billing=""),
-        *(_customer(domain) for domain in domains),
+        *(_customer(domain, by) for domain, by in administrators.items()),
     ]
     path = folder / "accounts.toml"
     path.write_text("\n".join(parts), encoding="utf-8")
@@ -540,10 +541,11 @@ def _reseller(
     )
 
 
-def _customer(domain: str) -> str:
+def _customer(domain: str, administrator: str) -> str:
     return (
         f'[[customers]]\nid = "{customer_of(domain)}"\nname = "The people of {domain}"\n'
         f'domains = ["{domain}"]\nreseller = "acme"\nstatus = "active"\nplan = "business"\n'
         'price = "12.50"\ncurrency = "EUR"\nbilled_from = 2026-01-01T00:00:00Z\n'
-        'administrators = [{id = "carl", name = "Carl", email = "carl@customer.example"}]\n'
+        f'administrators = [{{id = "{administrator}", name = "{administrator.title()}",'
+        f' email = "{administrator}@customer.example"}}]\n'
     )
