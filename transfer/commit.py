@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from transfer.case import Authorization, Case, OnHold, Publication, State, Stuck
+from transfer.judging import judge
 from transfer.messages import BillingOrder, StopCode, Survey, TicketReading
 from transfer.opening import preflight
 from transfer.parties import Facts, Slot
-from transfer.submissions import asked_again, found, judge, submitted
+from transfer.submissions import asked_again, found, submitted
 from transfer.tickets import Intent
 from transfer.values import Value, one_line
 

@@ -16,6 +16,7 @@ from transfer.errors import (
     SecondPersonNeeded,
     StaffReleaseForbidden,
 )
+from transfer.judging import fix_for, judge
 from transfer.messages import (
     AdmitTicket,
     Cancel,
@@ -31,7 +32,7 @@ from transfer.messages import (
 )
 from transfer.parties import Slot, fold
 from transfer.policy import StaffRelease
-from transfer.submissions import fix_for, judge, rejected_by, said
+from transfer.submissions import rejected_by, said
 
 
 def extend_deadline(case: Case, action: ExtendDeadline, now: datetime) -> Case:

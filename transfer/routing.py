@@ -13,11 +13,11 @@ from enum import StrEnum
 
 from transfer import domains, reading
 from transfer.errors import DomainInvalid
+from transfer.judging import FIX
 from transfer.messages import TicketReading, TransferRequest
 from transfer.opening import transfer_id
 from transfer.parties import CustomerRecord, ResellerRecord, Slot
 from transfer.policy import Policy
-from transfer.submissions import FIX
 from transfer.tickets import Channel, Claim, Intent, Ticket
 from transfer.values import Value
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.builders import ACME, EXAMPLE, GLOBEX, at, facts, opened, reading, ticket
-from transfer import submissions
+from transfer import judging
 from transfer.case import Case
+from transfer.judging import Verdict
 from transfer.parties import Slot
 from transfer.reading import read
-from transfer.submissions import Verdict
 from transfer.tickets import MAX_BODY, Claim, Intent, Ticket
 
 CORPUS = Path(__file__).parents[1] / "corpus" / "tickets.toml"
@@ -67,7 +67,7 @@ def transfer() -> Case:
 
 def judged(entry: Entry) -> Verdict:
     """What becomes of the ticket, from end to end."""
-    return submissions.judge(transfer(), reading(entry.ticket), at(hours=2))
+    return judging.judge(transfer(), reading(entry.ticket), at(hours=2))
 
 
 def says(filed: Ticket) -> Claim | None:
@@ -206,9 +206,7 @@ def the_same_or_unclear(slot: Slot, text: str) -> None:
         return  # unclear; or a no, which the noise had in so many words
     plain = says(ticket(slot, subject="", body=SAMPLE[slot]))
     assert plain is not None
-    verdict = submissions.judge(
-        transfer(), reading(ticket(slot, subject="", body=text)), at(hours=2)
-    )
+    verdict = judging.judge(transfer(), reading(ticket(slot, subject="", body=text)), at(hours=2))
     if verdict.code is None:
         assert (verdict.intent, claim.domain) == (plain.intent, plain.domain)
         assert claim.old is None or OLD.account.goes_by(claim.old)
@@ -251,7 +249,5 @@ def test_a_word_that_takes_it_back_stops_a_yes_wherever_it_stands(
     words = SAMPLE[slot].split()
     at_word = data.draw(st.integers(0, len(words)))
     text = " ".join([*words[:at_word], word, *words[at_word:]])
-    verdict = submissions.judge(
-        transfer(), reading(ticket(slot, subject="", body=text)), at(hours=2)
-    )
+    verdict = judging.judge(transfer(), reading(ticket(slot, subject="", body=text)), at(hours=2))
     assert verdict.code is not None or verdict.intent in (Intent.REFUSE, Intent.WITHDRAW)

@@ -22,7 +22,7 @@ from tests.core.builders import (
     ticket,
 )
 from tests.core.histories import HISTORIES, NOES, Act, Step, orders, play, re_checks_passed
-from transfer import clocks, commit, opening, submissions, views
+from transfer import clocks, commit, judging, opening, submissions, views
 from transfer.case import (
     COMMIT_STATES,
     MAX_DOUBTS,
@@ -99,7 +99,7 @@ def test_01_every_party_stands_behind_every_order(history: list[Act]) -> None:
             assert is_from(filed, record.slot)
             assert filed.open
             assert filed.revision == record.revision
-            assert record.admitted or submissions.judge(
+            assert record.admitted or judging.judge(
                 step.after, reading(filed), step.now
             ).intent is Intent(record.slot.value)
 

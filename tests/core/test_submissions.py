@@ -24,7 +24,7 @@ from tests.core.builders import (
     submit,
     ticket,
 )
-from transfer import commit, levers, submissions
+from transfer import commit, judging, levers, submissions
 from transfer.case import (
     MAX_DOUBT_TEXT,
     MAX_DOUBTS,
@@ -533,6 +533,6 @@ def test_nothing_is_said_for_a_verdict_of_nobody() -> None:
     """A judgement that rejects changes no slot."""
     case = opened()
     filed = ticket(Slot.RELEASE, account="initech", author=ANN)
-    verdict = submissions.judge(case, reading(filed), at(hours=1))
+    verdict = judging.judge(case, reading(filed), at(hours=1))
     assert submissions.said(case, filed, verdict, at(hours=1)) == case
-    assert submissions.judge(case, TicketReading(ticket_id="1"), at()).code == "TICKET_UNKNOWN"
+    assert judging.judge(case, TicketReading(ticket_id="1"), at()).code == "TICKET_UNKNOWN"

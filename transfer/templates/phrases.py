@@ -6,9 +6,9 @@ import re
 
 from transfer import reading, tickets
 from transfer.case import Case, Evidence, SlotState, State
+from transfer.judging import FIX
 from transfer.messages import StopCode
 from transfer.parties import Account, Slot
-from transfer.submissions import FIX
 from transfer.templates import clock, day, moment, one_line
 from transfer.tickets import Intent, Reason, Ticket
 
