@@ -336,14 +336,14 @@ class Installation:
         return worker
 
     # -- the story of a transfer ---------------------------------------------------------------
-    def set_up(self, domains: Iterable[str]) -> Self:
+    def set_up(self, domains: Iterable[str], by: Mapping[str, str] | None = None) -> Self:
         """Make schema and search attributes, and load a customer for each domain; see ``load``."""
         self.done("setup")
-        return self.load(domains)
+        return self.load(domains, by)
 
-    def load(self, domains: Iterable[str]) -> Self:
-        """Load a customer for each domain. Carl administers them, or whom a mapping names."""
-        self.done("accounts", "load", str(accounts_file(self.folder, domains)))
+    def load(self, domains: Iterable[str], by: Mapping[str, str] | None = None) -> Self:
+        """Load a customer for each domain, administered by Carl or whom ``by`` names."""
+        self.done("accounts", "load", str(accounts_file(self.folder, domains, by)))
         return self
 
     def policy(self, **values: object) -> dict[str, str]:
@@ -507,16 +507,17 @@ def customer_of(domain: str) -> str:
     return "C-" + domain.encode("idna").decode().replace(".", "-")
 
 
-def accounts_file(folder: Path, domains: Iterable[str]) -> Path:
+def accounts_file(
+    folder: Path, domains: Iterable[str], by: Mapping[str, str] | None = None
+) -> Path:
     """Write an accounts file: resellers of every kind, and a customer of Acme for each domain."""
-    administrators = domains if isinstance(domains, Mapping) else dict.fromkeys(domains, "carl")
     parts = [
         _reseller("acme", "Acme Hosting", "ann", aliases=["ACME"]),
         _reseller("globex", "Globex", "gina", aliases=["Globex Corporation"]),
         _reseller("initech", "Initech", "ian"),
         _reseller("asleep", "Asleep", "amy", status="suspended"),
         _reseller("penniless", "Penniless", "pat", billing=""),
-        *(_customer(domain, by) for domain, by in administrators.items()),
+        *(_customer(domain, (by or {}).get(domain, "carl")) for domain in domains),
     ]
     path = folder / "accounts.toml"
     path.write_text("\n".join(parts), encoding="utf-8")

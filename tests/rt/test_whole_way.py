@@ -65,7 +65,7 @@ class Whole:
         }
         self.installed.settings |= self.installed.policy(grace="2s")
         self.installed.sink.start()
-        self.installed.set_up(CUSTOMERS)
+        self.installed.set_up(CUSTOMERS, by=CUSTOMERS)
         for person, account in (("ann", "acme"), ("gina", "globex")):
             tracker.add_person(person, account)
         for domain, person in CUSTOMERS.items():
