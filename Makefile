@@ -66,7 +66,7 @@ check: $(ENV) ## all that can be said without running the service
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 	@POSTGRES_PASSWORD=checked $(BIN)/docker-compose -f docker-compose.yml config --quiet
 	@echo "check: scripts (shellcheck)"
-	@$(BIN)/shellcheck .ci/run deploy/*.sh tools/*.sh
+	@$(BIN)/shellcheck .ci/run deploy/*.sh tools/*.sh tools/*.sh
 	@echo "check: Dockerfile (hadolint)"
 	@$(BIN)/hadolint --no-color Dockerfile
 	@echo "check: all good"
