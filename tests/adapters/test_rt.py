@@ -59,7 +59,7 @@ class FakeRt:
                 "id": "700",
                 "ContentType": "text/plain",
                 "Filename": "",
-                "ContentLength": 7,
+                "ContentLength": "7",
                 "Headers": "Subject: S\nX-RT-Interface: Web\nContent-Length: 7",
             }
         ]
@@ -168,6 +168,12 @@ async def test_of_alternatives_the_plain_one_is_read(tickets: RtTickets, rt: Fak
     assert (await tickets.read(["7"]))["7"].body == "of example.com"
     rt.parts = [{**rt.parts[1], "Headers": "X-RT-Interface: REST"}] * 5
     assert (await tickets.read(["7"]))["7"].body == "\n\n".join(["of example.com"] * 3)
+
+
+async def test_what_is_huge_is_not_fetched(tickets: RtTickets, rt: FakeRt) -> None:
+    """And said to be."""
+    rt.parts[0]["ContentLength"] = "10000000"
+    assert (await tickets.read(["7"]))["7"].body == "[a text of 10000000 bytes is not read]"
 
 
 async def test_a_ticket_without_a_word_of_its_filer_is_nobodys(

@@ -318,8 +318,8 @@ class RtTickets:
         )
 
     async def _text_of(self, part: Item) -> str:
-        size = part.get("ContentLength")
-        if isinstance(size, int) and size > MAX_TEXT_BYTES:
+        size = ticket_number(_text(part, "ContentLength")) or 0
+        if size > MAX_TEXT_BYTES:
             return f"[a text of {size} bytes is not read]"
         found = await self._rt.get(f"attachment/{_number(part)}") or {}
         try:
