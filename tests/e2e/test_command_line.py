@@ -18,6 +18,7 @@ DOMAINS = (
     *("doubt.example", "silent.example", "stuck.example", "watched.example", "ended.example"),
     *("down.example", "told.example", "filed.example", "json.example", "stopped.example"),
 )
+TRACKER = {"TRANSFER_RT_TOKEN": "hush", "TRANSFER_OWN_AUTHORS": "transfer"}
 IN_TEMPORAL = ["search attributes", "workers", "reconciliation"]
 NOBODY = f"127.0.0.1:{free_port()}"
 TICKET: dict[str, str] = {}
@@ -647,6 +648,8 @@ def test_the_doctor_finds_nothing_wrong(panel: Installation) -> None:
         ),
         ({"TRANSFER_DATABASE_URL": "sqlite:////tmp/nowhere/none.db"}, ["database"], AWAY),
         ({"TRANSFER_DATABASE_URL": f"postgresql://a:hush@{NOBODY}/x"}, ["database"], AWAY),
+        ({"TRANSFER_TICKETS_URL": f"rt+http://{NOBODY}/", **TRACKER}, ["ticket system"], FAILED),
+        ({"TRANSFER_TICKETS_URL": f"rt+http://{NOBODY}/"}, ["ticket system"], FAILED),
         ({"TRANSFER_SMTP_URL": f"smtp://{NOBODY}"}, ["mail server"], FAILED),
         ({"TRANSFER_SMTP_URL": "nonsense"}, ["mail server"], FAILED),
         ({"TRANSFER_POLICY_FILE": "/nowhere/policy.toml"}, ["policy"], FAILED),

@@ -143,6 +143,12 @@ def whole(request_tracker: RequestTracker) -> Generator[Whole]:
             whole.close()
 
 
+def test_the_doctor_finds_nothing_wrong(whole: Whole) -> None:
+    """It asks Request Tracker for what the service will ask."""
+    checks = whole.installed.done("doctor", "--json").document
+    assert {check["health"] for check in checks} == {"ok"}, checks
+
+
 def test_three_tickets_in_request_tracker_are_all_it_takes(whole: Whole) -> None:
     """The last one is first. Replies reach the tickets, and no reply of ours rings again."""
     domain = "road.example"

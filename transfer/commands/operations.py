@@ -13,7 +13,7 @@ from enum import StrEnum
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError
 
-from transfer.adapters.wiring import mailer
+from transfer.adapters.wiring import mailer, request_tracker
 from transfer.commands.console import document, exit_code, run, say, table
 from transfer.commands.context import temporal
 from transfer.commands.transfers import AsJson
@@ -88,6 +88,7 @@ async def diagnose(settings: Settings) -> list[Check]:
         await _looked("workers", _workers_poll()),
         await _looked("reconciliation", _tickets_are_looked_for()),
         await _looked("database", _schema_is_current(settings)),
+        await _looked("ticket system", _ticket_system_answers(settings)),
         await _looked("mail server", _mail_server_answers(settings)),
         await _looked("policy", _policy_is_readable(settings)),
     ]
@@ -141,6 +142,17 @@ async def _schema_is_current(settings: Settings) -> str:
     if state is not SchemaState.CURRENT:
         raise TransferError(f"The schema is {state.value}. Run: python starter.py setup")
     return "reachable, schema current"
+
+
+async def _ticket_system_answers(settings: Settings) -> str:
+    if settings.tickets_url == "database:":
+        return "the built-in desk"
+    tracker = request_tracker(settings)
+    try:
+        await tracker.check()
+    finally:
+        await tracker.close()
+    return str(tracker)
 
 
 async def _mail_server_answers(settings: Settings) -> str:
