@@ -36,7 +36,7 @@ up: $(ENV) ## the demo's counterparts, left running, for trying things by hand
 test: $(ENV) ## all tests; COVER=1 counts lines too, and holds the floor
 	@$(BIN)/pytest -n 2 --dist worksteal --durations=10 $(if $(COVER),--cov)
 
-# A minute. RT's programs come from Debian's packages, once; its data is each session's own.
+# Two minutes. RT's programs come from Debian's packages, once; its data is each session's own.
 test-rt: $(ENV) ## the tests on a real Request Tracker 5, installed if need be (Debian, root)
 	@tools/rt.sh
 	@$(BIN)/pytest tests/rt --durations=5

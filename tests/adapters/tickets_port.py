@@ -17,7 +17,7 @@ NO_IDS = ["", "01", "x", "²", "-1", "9" * 30, "1\0", "٣", "1e3", "999999999", 
 
 
 class TicketSystem(Protocol):
-    """A ticket system with the accounts acme (acme-admin) and C-1 (carl); ann is none's."""
+    """A ticket system with the accounts acme (acme-admin) and C-1 (carl); clerk is none's."""
 
     @property
     def tickets(self) -> Tickets:
@@ -65,7 +65,7 @@ async def a_ticket_is_read_with_who_filed_it_and_when(system: TicketSystem, doma
 
 async def who_is_no_administrator_is_none(system: TicketSystem, domain: str) -> None:
     """Anybody may file; the rules judge."""
-    filed = await system.file("C-1", "ann", "S", "B")
+    filed = await system.file("C-1", "clerk", "S", "B")
     assert not (await system.tickets.read([filed]))[filed].administrator
 
 

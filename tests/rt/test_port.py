@@ -32,7 +32,7 @@ class RtSystem:
 
     async def file(self, account: str, by: str, subject: str, body: str) -> str:
         """In RT's own web pages."""
-        administrator = by != "ann"
+        administrator = by != "clerk"
         await asyncio.to_thread(self.tracker.add_person, by, account, administrator=administrator)
         return await asyncio.to_thread(self.tracker.file, by, subject, body)
 
