@@ -110,12 +110,15 @@ class Desk:
 
     async def catch_up(self, ticket: Ticket, *, new_since: datetime) -> bool:
         """See ``Intake.catch_up``. The same revision of a ticket is one event, whoever tells it."""
-        known = (await self._stores.arrivals.heard_of([ticket.id])).get(ticket.id)
-        if known is not None and known >= ticket.updated_at:
+        arrivals = self._stores.arrivals
+        revision = f"read-back/{ticket.id}/{ticket.revision}/{ticket.updated_at.isoformat()}"
+        known = (await arrivals.heard_of([ticket.id])).get(ticket.id)
+        # Who closes a ticket says nothing new on it, and still it does not count any more.
+        said_before = known is not None and known >= ticket.updated_at
+        if said_before and (ticket.open or await arrivals.answered(revision) is not None):
             return False
         is_new = known is None and ticket.created_at >= new_since
-        revision = f"{ticket.id}/{ticket.revision}/{ticket.updated_at.isoformat()}"
-        await self.receive(f"read-back/{revision}", Heard(ticket=ticket, created=is_new))
+        await self.receive(revision, Heard(ticket=ticket, created=is_new))
         return True
 
     async def _route(self, heard: Heard) -> Route:

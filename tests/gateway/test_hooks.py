@@ -83,6 +83,19 @@ async def test_our_own_reply_comes_back_as_a_hook_and_changes_nothing(gateway: G
     await _told(gateway, first, second)
 
 
+async def test_a_ticket_that_somebody_closed_is_told_of_once(gateway: Gateway) -> None:
+    """Nobody said anything new on it, so its time is the same; it counts no more all the same."""
+    gateway.transfers.open_ones.add(HOME)
+    ticket = (await gateway.file(Slot.RELEASE))["ticket"]["id"]
+    await gateway.hook(_hook(ticket))
+    await _told(gateway, ticket)
+    known = gateway.tickets.tickets
+    known[ticket] = known[ticket].model_copy(update={"open": False, "revision": 2})
+    for _ in range(2):
+        await gateway.hook(_hook(ticket))
+        await _told(gateway, ticket, ticket)
+
+
 @pytest.mark.parametrize("who", ["tickets", "transfers", "arrivals"])
 async def test_a_neighbour_that_is_away_for_a_moment_loses_no_hook(
     gateway: Gateway, who: str
