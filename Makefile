@@ -5,7 +5,7 @@ BIN := .venv/bin
 ENV := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up test test-rt test-helpdesk bench check format lock clean
+.PHONY: help env demo up test test-rt test-helpdesk test-browser pictures bench check format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -24,7 +24,7 @@ $(ENV): requirements.lock pyproject.toml
 	@touch $@
 
 # Temporal's own programs are in the environment too.
-demo up test test-rt test-helpdesk bench: export PATH := $(CURDIR)/$(BIN):$(PATH)
+demo up test test-rt test-helpdesk test-browser pictures bench: export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 demo: $(ENV) ## a transfer from start to end, on real counterparts; KEEP=1 leaves them running
 	@$(BIN)/python starter.py demo $(if $(KEEP),--keep)
@@ -43,6 +43,15 @@ test-rt: $(ENV) ## the tests on a real Request Tracker 5, installed if need be (
 
 test-helpdesk: $(ENV) ## the tests on a real django-helpdesk, in an environment of its own
 	@$(BIN)/pytest tests/helpdesk/for_real.py
+
+# Chromium comes from Debian's packages, once; its profiles are each test's own.
+test-browser: $(ENV) ## the tests in a real browser, installed if need be (Debian, root)
+	@tools/browser.sh
+	@$(BIN)/pytest tests/browser --durations=5
+
+pictures: $(ENV) ## makes docs/pictures and docs/mails.md anew, with that browser
+	@tools/browser.sh
+	@$(BIN)/python -m tests.browser.pictures
 
 bench: $(ENV) ## how long the gateway takes to answer, as one JSON document
 	@$(BIN)/python -m bench.gateway

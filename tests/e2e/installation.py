@@ -170,12 +170,20 @@ class Server:
     """Temporal's dev server. It keeps its state over a restart if it is given a file."""
 
     def __init__(
-        self, folder: Path, *, namespaces: Sequence[str] = ("default",), keeps: bool = False
+        self,
+        folder: Path,
+        *,
+        namespaces: Sequence[str] = ("default",),
+        keeps: bool = False,
+        ui: bool = False,
     ) -> None:
         self._folder = folder
         self._namespace = namespaces[-1]
         self._port = free_port()
         self.address = f"127.0.0.1:{self._port}"
+        ui_port = str(free_port())
+        self.ui = f"http://127.0.0.1:{ui_port}" if ui else ""
+        self._shown = ("--ui-port", ui_port) if ui else ("--headless",)
         self._arguments = [argument for name in namespaces for argument in ("--namespace", name)]
         if keeps:
             self._arguments += ["--db-filename", str(folder / "temporal.db")]
@@ -189,7 +197,7 @@ class Server:
         self._program = Program(
             self._folder / "temporal.log",
             {},
-            *(str(PROGRAMS / "temporal"), "server", "start-dev", "--headless"),
+            *(str(PROGRAMS / "temporal"), "server", "start-dev", *self._shown),
             *("--ip", "127.0.0.1", "--port", str(self._port), "--log-level", "error"),
             *("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"),
             *self._arguments,
