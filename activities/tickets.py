@@ -34,7 +34,9 @@ class TicketActivities:
         """
         found = await self._tickets.read(wanted.ticket_ids)
         readings = await self._readings(wanted.ticket_ids, found)
-        return TicketsRead(readings=_as_many_as_fit(readings, MAX_ANSWER))
+        owed = wanted.owed
+        paid = await self._accounts.paid(owed.reseller, owed.invoices) if owed else ()
+        return TicketsRead(readings=_as_many_as_fit(readings, MAX_ANSWER), paid=paid)
 
     @activity.defn(name="survey")
     async def survey(self, wanted: SurveyWanted) -> Survey:

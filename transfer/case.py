@@ -96,7 +96,8 @@ class Authorization(Value):
     they belong to the newest yes or no. ``not_before`` is set when the charges changed: a yes from
     before has not seen them. ``reminders`` are the instants still to come, ``reminded`` counts
     those that went out. ``charges`` are those the new reseller accepted. ``admitted`` tells that
-    staff decided what the text says.
+    staff decided what the text says. ``cleared`` is the ticket, and its revision, whose no does not
+    stand any more, since what it waited for has happened.
     """
 
     slot: Slot
@@ -117,6 +118,7 @@ class Authorization(Value):
     refusal: Refusal | None = None
     admitted: bool = False
     released_by_staff: bool = False
+    cleared: tuple[str, int] | None = None
     rejected: tuple[Rejection, ...] = ()
     rejected_count: int = 0
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from transfer.case import Case, Mediation
-from transfer.messages import EscalationState, EscalationUpdate
+from transfer.case import Case, Mediation, SlotState
+from transfer.messages import EscalationState, EscalationUpdate, Owed
+from transfer.parties import Slot, fold
+from transfer.tickets import Reason
 
 
 def escalated(case: Case, why: str, now: datetime) -> Case:
@@ -22,6 +24,22 @@ def escalated(case: Case, why: str, now: datetime) -> Case:
     return case.having(mediation=opened, commit_at=None).noting(
         "MEDIATION", "transfer", now, detail=why
     )
+
+
+def owed(case: Case) -> Owed | None:
+    """The invoices whose payment the old reseller waits for; ``None`` where it has another reason.
+
+    Ids are folded, as people write them in many ways.
+    """
+    if not case.slots or not case.is_open_to_parties:
+        return None
+    record = case.slot(Slot.RELEASE)
+    refusal = record.refusal
+    if record.state not in (SlotState.REFUSED, SlotState.WITHDRAWN) or refusal is None:
+        return None
+    if refusal.reason is not Reason.PAST_DUE_BALANCE or not refusal.invoices:
+        return None
+    return Owed(reseller=case.old.id, invoices=tuple(map(fold, refusal.invoices))[:100])
 
 
 def escalation(case: Case, now: datetime) -> EscalationUpdate | None:

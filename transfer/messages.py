@@ -148,16 +148,25 @@ class TicketReading(Value):
     used_by: str | None = None
 
 
+class Owed(Value):
+    """Invoices that a reseller has named as unpaid."""
+
+    reseller: str
+    invoices: tuple[str, ...] = Field(min_length=1, max_length=100)
+
+
 class TicketsWanted(Value):
-    """Which tickets to read back: at most 100."""
+    """Which tickets to read back, at most 100; and which invoices may have been paid since."""
 
     ticket_ids: tuple[str, ...] = Field(max_length=100)
+    owed: Owed | None = None
 
 
 class TicketsRead(Value):
-    """The tickets read back, in the order they were asked for."""
+    """The tickets read back, in the order they were asked for; the invoices that are paid."""
 
     readings: tuple[TicketReading, ...]
+    paid: tuple[str, ...] = ()
 
 
 class SurveyWanted(Value):

@@ -83,6 +83,7 @@ RULES: Mapping[str, Rule] = {
     "REMINDED": Rule("reminded", "own"),
     "RESUMED": Rule("resumed", "all", "escalated"),
     "ASKED_AGAIN": Rule("asked_again", "all"),
+    "CLEARED": Rule("cleared", "all", "always"),
     "OPENED": Rule("opened", "all"),
     "RELEASED_BY_STAFF": Rule("released_by_staff", "all", "always"),
     "EXTENDED": Rule("extended", "all", "escalated"),
@@ -216,7 +217,8 @@ def _chosen(
     """The event that tells, the newest of its rank, and sentences about the others."""
 
     def rank(event: Evidence) -> tuple[int, int]:
-        asks = event.code == "OPENED" or (event.code == "ASKED_AGAIN" and event.slot is record.slot)
+        again = event.code in ("ASKED_AGAIN", "CLEARED") and event.slot is record.slot
+        asks = event.code == "OPENED" or again
         # A request to file is not buried under news; only a hold or the end makes it pointless.
         place = _RANK["HELD"] if asks and _is_asked(case, record) else _RANK[event.code]
         return place, -event.seq
@@ -244,7 +246,7 @@ def _stands(case: Case, event: Evidence) -> bool:
             return case.hold is not None
         case "MEDIATION":
             return case.mediation is not None and not case.is_terminal
-        case "REMINDED" | "ASKED_AGAIN":
+        case "REMINDED" | "ASKED_AGAIN" | "CLEARED":
             return state is SlotState.REQUESTED
         case "AUTHORIZED":
             return state is SlotState.AUTHORIZED

@@ -55,6 +55,14 @@ class Accounts(Protocol):
         """The administrators on record of a reseller or customer id; empty if there is none."""
         ...
 
+    async def record_paid(self, reseller: str, invoices: Sequence[str], at: datetime) -> None:
+        """Record that these invoices of a reseller are paid. Recorded again, nothing changes."""
+        ...
+
+    async def paid(self, reseller: str, invoices: Sequence[str]) -> tuple[str, ...]:
+        """Which of these invoices of a reseller are recorded as paid. Ids are compared folded."""
+        ...
+
     async def move_billing(self, order: BillingOrder) -> Assignment:
         """Move billing in one transaction, read it back, and return the new assignment.
 

@@ -22,10 +22,10 @@ from transfer.case import (
     State,
 )
 from transfer.judging import NOES, Verdict, fix_for, is_news, judge, read_in
-from transfer.mediation import escalated
+from transfer.mediation import escalated, owed
 from transfer.messages import SubmissionAnswer, TicketReading
 from transfer.opening import requested
-from transfer.parties import Slot
+from transfer.parties import Slot, fold
 from transfer.tickets import Intent, Ticket
 
 STAFF_HEAR_OF = 3
@@ -123,21 +123,55 @@ def asked_again(
 
     Only a newer ticket counts now, and only one filed after ``not_before`` where that is given.
     """
-    record = case.slot(slot)
-    fresh = requested(slot, case, now, case.expires_at or now).model_copy(
-        update={
-            "said_at": record.said_at,
-            "revision": record.revision,
-            "not_before": not_before or record.not_before,
-            "rejected": record.rejected,
-            "rejected_count": record.rejected_count,
-        }
-    )
+    fresh = _asked_anew(case, slot, now, not_before=not_before)
     return (
         case.with_slot(fresh)
         .having(commit_at=None)
         .noting("ASKED_AGAIN", "transfer", now, detail=code, slot=slot, ticket_id=ticket_id)
     )
+
+
+def cleared(case: Case, paid: Iterable[str], now: datetime) -> Case:
+    """The case after the invoices for which the old reseller refused are recorded as paid.
+
+    Its refusal does not stand any more, and it is asked once more: to be paid is no release.
+    """
+    debt = owed(case)
+    if debt is None or not set(debt.invoices) <= {fold(invoice) for invoice in paid}:
+        return case
+    record = case.slot(Slot.RELEASE)
+    detail = f"invoices {', '.join(record.refusal.invoices)}" if record.refusal else ""
+    fresh = _asked_anew(case, Slot.RELEASE, now).model_copy(
+        update={"cleared": (record.ticket_id or "", record.revision)}
+    )
+    case = case.with_slot(fresh).noting(
+        "CLEARED", "accounts", now, detail=detail, slot=Slot.RELEASE, ticket_id=record.ticket_id
+    )
+    return _mediation_ended(case, now).settled(now)
+
+
+def _asked_anew(
+    case: Case, slot: Slot, now: datetime, *, not_before: datetime | None = None
+) -> Authorization:
+    """A slot whose party is asked once more: what it said before orders what it says next."""
+    record = case.slot(slot)
+    return requested(slot, case, now, case.expires_at or now).model_copy(
+        update={
+            "said_at": record.said_at,
+            "revision": record.revision,
+            "not_before": not_before or record.not_before,
+            "cleared": record.cleared,
+            "rejected": record.rejected,
+            "rejected_count": record.rejected_count,
+        }
+    )
+
+
+def _mediation_ended(case: Case, now: datetime) -> Case:
+    if case.mediation is None:
+        return case
+    ended = case.having(mediation=None, proposal=None)
+    return ended.noting("MEDIATION_ENDED", "transfer", now)
 
 
 def rejected_by(
@@ -173,9 +207,7 @@ def _yes(case: Case, record: Authorization, ticket: Ticket, now: datetime) -> Ca
             update={"state": SlotState.AUTHORIZED, "charges": charges, "refusal": None}
         )
     ).noting("AUTHORIZED", record.by or "", now, detail=detail, ticket_id=ticket.id, slot=slot)
-    if slot is Slot.RELEASE and case.mediation is not None:
-        case = case.having(mediation=None, proposal=None).noting("MEDIATION_ENDED", "transfer", now)
-    return case.settled(now)
+    return (_mediation_ended(case, now) if slot is Slot.RELEASE else case).settled(now)
 
 
 def _no(case: Case, record: Authorization, ticket: Ticket, verdict: Verdict, now: datetime) -> Case:
@@ -283,6 +315,8 @@ def _answered_before(case: Case, ticket: Ticket) -> SubmissionAnswer | None:
     for record in case.slots:
         is_here = (record.ticket_id, record.revision) == (ticket.id, ticket.revision)
         if is_here and (ticket.open or not record.authorized):
+            return _answer(case, record.slot, None)
+        if record.cleared == (ticket.id, ticket.revision):
             return _answer(case, record.slot, None)
         for rejection in record.rejected:
             forgotten = (

@@ -15,6 +15,7 @@ from activities.tickets import TicketActivities
 from transfer import clocks, commit, levers, mediation, opening, submissions, views
 from transfer.case import Case, Publication, State
 from transfer.commit import Commit
+from transfer.details import happened
 from transfer.errors import RuleBroken
 from transfer.inbox import Bell, Inbox
 from transfer.messages import (
@@ -94,6 +95,7 @@ class CustomerTransfer(Doorbells, Levers):
         return views.outcome(self._case)
 
     async def _live(self) -> None:
+        self._show_details()
         if self._case.state is State.VALIDATING:
             await self._open()
         while not self._case.is_terminal:
@@ -128,26 +130,28 @@ class CustomerTransfer(Doorbells, Levers):
         ids = tuple(bell.ticket_id for bell in bells)
         read = await look(
             TicketActivities.read_tickets,
-            TicketsWanted(ticket_ids=ids),
-            summary=f"Read ticket {', '.join(ids)}",
+            TicketsWanted(ticket_ids=ids, owed=mediation.owed(self._case)),
+            summary=f"Read ticket{'s' if ids[1:] else ''} {', '.join(ids)}",
         )
         now = workflow.now()
         for bell, reading in zip(bells, read.readings, strict=False):
             if reading.ticket is not None or not self._inbox.look_again(bell, now):
                 self._submit(bell, reading)
+        self._case = submissions.cleared(self._case, read.paid, now)
         for bell in bells[len(read.readings) :]:  # together they were too long
             self._inbox.put(bell.what, bell.ticket_id, now, awaited=bell.awaited)
 
     async def _look_for_lost_tickets(self) -> None:
         """After more doorbells than the inbox holds: find the tickets that nobody kept."""
         self._inbox.overflowed = False
-        survey = await self._survey(f"Look for tickets about {self._case.shown_domain}")
+        survey = await self._survey(f"Look for lost tickets about {self._case.shown_domain}")
         self._case = submissions.found(self._case, survey.readings, workflow.now())
 
     async def _commit(self) -> None:
         """Read everything once more; move billing if all of it still stands."""
         if self._case.committing_since is None:
-            survey = await self._survey(f"Check {self._case.shown_domain} once more")
+            domain = self._case.shown_domain
+            survey = await self._survey(f"Read everything about {domain} once more")
             now = workflow.now()
             if self._inbox.is_due(now) or not clocks.commit_is_due(self._case, now):
                 return
@@ -156,6 +160,7 @@ class CustomerTransfer(Doorbells, Levers):
             return
         self._case = self._case.having(stuck=None)
         done = commit.committed(self._case, workflow.now())
+        self._show_details()
         try:
             await do(
                 AccountActivities.move_billing,
@@ -186,7 +191,7 @@ class CustomerTransfer(Doorbells, Levers):
         )
         if changes:
             workflow.upsert_search_attributes(changes)
-        workflow.set_current_details(views.summary(self._case))
+        self._show_details()
         if self._page() is not None and (self._paging is None or self._paging.done()):
             self._paging = asyncio.create_task(self._page_staff())
         if self._told < self._case.evidence_count:
@@ -194,7 +199,7 @@ class CustomerTransfer(Doorbells, Levers):
             await do(
                 NoticeActivities.publish,
                 publication,
-                summary="Tell of " + ", ".join(event.code for event in publication.events),
+                summary=f"Tell whom it concerns: {happened(self._case, publication.events)}",
             )
             self._told = publication.events[-1].seq
 
@@ -204,7 +209,7 @@ class CustomerTransfer(Doorbells, Levers):
             await do(
                 StaffActivities.escalate,
                 page,
-                summary=f"Staff queue: {page.why} is {page.state.value}",
+                summary=_paging(page),
             )
             self._escalation = None if page.state is EscalationState.CLOSED else page
 
@@ -223,7 +228,9 @@ class CustomerTransfer(Doorbells, Levers):
         clock = clocks.next_clock(seen)
         at = clock and (self._commit_at() or clock.at)
         times = [instant for instant in (at, self._inbox.next_at) if instant]
-        self._set_alarm(min(times, default=None), clock.what if clock else "")
+        first = min(times, default=None)
+        what = clock.what if clock and first == at else "look again for a ticket that is not there"
+        self._set_alarm(first, f"{what[:1].upper()}{what[1:]}")
         await workflow.wait_condition(
             lambda: (
                 self._case is not seen
@@ -325,6 +332,18 @@ class CustomerTransfer(Doorbells, Levers):
 def _key(info: workflow.Info) -> str:
     """Unique for ever: the workflow id of a domain is used again and again."""
     return f"{info.workflow_id}/{info.first_execution_run_id}"
+
+
+def _paging(page: EscalationUpdate) -> str:
+    """What the staff queue is told, for the timeline."""
+    match page.state:
+        case EscalationState.OPEN:
+            level = " at second level" if page.level > 1 else ""
+            return f"Ask staff to take the case{level}: {page.detail}"
+        case EscalationState.TAKEN:
+            return f"Tell the staff queue that {page.owner} has taken the case"
+        case EscalationState.CLOSED:
+            return "Tell the staff queue that this is settled"
 
 
 def _same(before: EscalationUpdate | None, after: EscalationUpdate) -> bool:

@@ -230,3 +230,13 @@ async def test_people_who_are_dropped_from_the_file_are_no_administrators_any_mo
     changed = customer("C-1", domains=("example.com",), administrators=(dora,))
     await stores.accounts.load(AccountsFile(customers=(changed,)))
     assert await stores.accounts.administrators("C-1") == (dora,)
+
+
+async def test_paid_invoices_are_known_by_their_reseller_however_they_are_written(
+    stores: Stores,
+) -> None:
+    """Recorded again, nothing changes; another reseller's invoice is another one."""
+    for _ in range(2):
+        await stores.accounts.record_paid("acme", ["R-1", " r-2 "], NOW)
+    assert await stores.accounts.paid("acme", ["r-1", "R-2", "R-3"]) == ("r-1", "R-2")
+    assert await stores.accounts.paid("globex", ["R-1"]) == ()

@@ -28,11 +28,12 @@ from transfer.notices import deliveries
 from transfer.opening import opened
 from transfer.parties import Charges, CustomerRecord, Facts, Party, Person, ResellerRecord, Slot
 from transfer.policy import Policy, StaffRelease
-from transfer.submissions import submitted
+from transfer.submissions import cleared, submitted
 from transfer.templates.phrases import ticket_text
 from transfer.tickets import Channel, Intent, Ticket
 
 MONDAY = datetime(2026, 11, 2, 14, 30, tzinfo=UTC)
+PAST_DUE = "Reason: PAST_DUE_BALANCE Amount: 120.00 EUR Invoices: 1001, 1002"
 STAFF = ("desk@provider.example", "lead@provider.example")
 ADMINISTRATORS = {
     Party.OLD: (Person(id="ann", name="Ann Old", email="ann@acme.example"),),
@@ -234,9 +235,9 @@ CHANGES: dict[str, Change] = {
         lambda c: file(c, Slot.ACCEPT, "93", channel=Channel.MAIL),
     ),
     "AMBIGUOUS": lambda: (started(), ambiguous()),
-    "SLOT_REFUSED, past due": lambda: (
-        started(),
-        refused_by_old("Reason: PAST_DUE_BALANCE Amount: 120.00 EUR Invoices: 1001, 1002"),
+    "SLOT_REFUSED, past due": lambda: (started(), refused_by_old(PAST_DUE)),
+    "CLEARED": lambda: _then(
+        refused_by_old(PAST_DUE), lambda c: cleared(c, ["1001", "1002"], MONDAY)
     ),
     "SLOT_REFUSED, own words": lambda: (
         started(),

@@ -74,6 +74,7 @@ TOLD: dict[str, set[str]] = {
     "RESUMED": to_all("RESUMED"),
     "RESUMED, ready": to_all("RESUMED"),
     "ASKED_AGAIN": to_all("ASKED_AGAIN"),
+    "CLEARED": to_all("CLEARED") | {"CLEARED > staff"},
     "COMMIT_STUCK": {"COMMIT_STUCK > staff"},
     "COMPLETED": to_all("COMPLETED")
     | {

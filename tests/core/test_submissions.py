@@ -536,3 +536,37 @@ def test_nothing_is_said_for_a_verdict_of_nobody() -> None:
     verdict = judging.judge(case, reading(filed), at(hours=1))
     assert submissions.said(case, filed, verdict, at(hours=1)) == case
     assert judging.judge(case, TicketReading(ticket_id="1"), at()).code == "TICKET_UNKNOWN"
+
+
+PAST_DUE = f"{REFUSE_TEXT} Reason: PAST_DUE_BALANCE. Amount: 120.00 EUR. Invoices: R-1, R-2."
+
+
+def test_a_refusal_for_unpaid_invoices_is_cleared_when_all_of_them_are_paid() -> None:
+    """The old reseller is asked once more: to be paid is no release."""
+    no = ticket(Slot.RELEASE, "8", body=PAST_DUE)
+    case = submit(opened(), no)
+    assert case.state is State.MEDIATION
+    assert submissions.cleared(case, ["r-1"], at(days=1)) == case, "one is still unpaid"
+    after = submissions.cleared(case, [" R-2", "r-1"], at(days=1))
+    assert after.state is State.AWAITING
+    release = after.slot(Slot.RELEASE)
+    assert release.state is SlotState.REQUESTED
+    assert release.deadline == after.policy.after(at(days=1), after.policy.release_deadline)
+    assert codes(after)[-2:] == ["CLEARED", "MEDIATION_ENDED"]
+    assert submit(after, no, at(days=1, hours=1)) == after, "its old no is no new one"
+    closed = edited(no, at(days=1, hours=1), body=f"{REFUSE_TEXT} Reason: OTHER we like them")
+    assert submit(after, closed).state is State.MEDIATION, "an edited one is"
+    yes = ticket(Slot.RELEASE, "9", when=at(days=2))
+    assert submit(after, yes).slot(Slot.RELEASE).authorized
+    again = ticket(Slot.RELEASE, "10", when=at(days=2), body=PAST_DUE)
+    assert submit(after, again).state is State.MEDIATION
+
+
+@pytest.mark.parametrize(
+    "body",
+    [f"{REFUSE_TEXT} Reason: OTHER we like them", WITHDRAW_TEXT, f"{REFUSE_TEXT}"],
+)
+def test_only_a_refusal_that_names_invoices_waits_for_their_payment(body: str) -> None:
+    case = submit(opened(), ticket(Slot.RELEASE, "8", body=body))
+    assert submissions.cleared(case, ["1001"], at(days=1)) == case
+    assert submissions.cleared(opened(), ["1001"], at(days=1)) == opened()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.installation import Installation, Ran, Server, accounts_file, free_port
+from tests.e2e.installation import Installation, Ran, Server, accounts_file, eventually, free_port
 
 DONE, FAILED, USAGE, REFUSED, AWAY = range(5)
 READ, OVER, UMLAUT = "read.example", "over.example", "bücher-e2e.example"
@@ -359,6 +359,32 @@ def test_two_of_staff_release_for_a_silent_reseller_where_policy_allows_it(
     assert (alone.code, one_line(alone)[:19]) == (REFUSED, "SecondPersonNeeded:")
     both = panel.done("staff", "release", domain, "--by", "tess", "--reason", "so do I", "--json")
     assert both.document["slots"]["release"]["state"] == "AUTHORIZED"
+
+
+def test_invoices_that_are_paid_clear_the_refusal_that_names_them(panel: Installation) -> None:
+    """Recorded by one command; the transfer hears of it and asks the old reseller once more."""
+    domain = "owing.example"
+    panel.load([domain])
+    assert panel.done("accounts", "paid", domain, "R-7").words == "Recorded as paid to acme: R-7."
+    panel.done("start", domain, "--to", "globex")
+    reason = "Reason: PAST_DUE_BALANCE Amount: 120.00 EUR Invoices: R-8, R-9"
+    filed = panel.done(
+        *("desk", "file", "--account", "acme", "--by", "ann"),
+        *("--subject", "Refuse Customer Transfer"),
+        *("--body", f"We refuse the transfer of {domain} from Acme to Globex.\n{reason}"),
+    )
+    ticket = filed.out.strip()
+    panel.done("ticket", domain, "refuse", ticket)
+    panel.reaches("MEDIATION", domain)
+    rung = panel.done("accounts", "paid", domain, "R-8", "r-9")
+    assert f"looks at its refusal, ticket {ticket}, once more" in rung.words
+    panel.reaches("AWAITING", domain)
+    eventually(
+        lambda: "looks at" not in panel.done("accounts", "paid", domain, "R-8").words,
+        "there is no refusal any more",
+    )
+    nobody = panel.run("accounts", "paid", "nobody.example", "R-1")
+    assert (nobody.code, one_line(nobody)[:32]) == (FAILED, "No customer has nobody.example. ")
 
 
 def test_staff_retry_a_stuck_commit(panel: Installation) -> None:

@@ -163,3 +163,22 @@ async def test_who_may_not_speak_is_told_why(
     assert answer.code == code
     assert answer.fix
     assert (await world.settled()).slots[Slot.AUTHORIZE].state.value == "REQUESTED"
+
+
+async def test_a_refusal_for_unpaid_invoices_clears_when_they_are_paid(world: World) -> None:
+    """Whoever records the payment rings for the refusal once more; it is read, and cleared."""
+    await world.start()
+    reason = "Reason: PAST_DUE_BALANCE Amount: 120.00 EUR Invoices: R-1, R-2"
+    body = f"We refuse the transfer of {world.domain} from Acme to Globex.\n{reason}"
+    ticket = await world.says("refuse", of="release", body=body)
+    await world.until(State.MEDIATION)
+    await world.town.accounts.record_paid("acme", ["R-1"], world.town.now)
+    await world.ring("refuse", ticket)
+    assert (await world.settled()).state is State.MEDIATION
+    await world.town.accounts.record_paid("acme", ["r-2"], world.town.now)
+    await world.ring("refuse", ticket)
+    status = await world.until(State.AWAITING)
+    assert "staff" not in status.waiting_on
+    await world.until_told("CLEARED")
+    await world.all_agree()
+    await world.ends(State.COMPLETED)

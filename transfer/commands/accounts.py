@@ -6,12 +6,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from temporalio.service import RPCError, RPCStatusCode
 
 from transfer.accounts_file import AccountsFile, parse
-from transfer.commands.console import document, run, say, table
-from transfer.commands.context import database
+from transfer.adapters.wiring import Neighbours
+from transfer.commands.console import checked, document, run, say, table
+from transfer.commands.context import database, handle, now, temporal
 from transfer.commands.transfers import AsJson, Domain, shown
 from transfer.errors import InputInvalid, UnknownAccount
+from transfer.messages import Doorbell, Owed
+from transfer.opening import transfer_id
+from transfer.parties import Slot
+from transfer.tickets import Intent
 
 accounts = typer.Typer(no_args_is_help=True, help="Resellers, customers and their billing.")
 
@@ -75,3 +81,52 @@ async def _show(domain: str, *, as_json: bool) -> None:
             for a in assignments
         ),
     )
+
+
+_NO = ("SLOT_REFUSED", "SLOT_WITHDRAWN")
+_NO_MORE = ("CLEARED", "AUTHORIZED", "RELEASED_BY_STAFF")
+"""What is in evidence of a release while a no stands, and when it does not any more."""
+
+
+@accounts.command()
+def paid(
+    domain: Domain,
+    invoices: Annotated[list[str], typer.Argument(metavar="INVOICE…", help="Their numbers.")],
+) -> None:
+    """Record that a reseller's invoices to a customer are paid; a refusal for them is cleared."""
+    run(_paid(domain, tuple(invoices)))
+
+
+async def _paid(domain: str, invoices: tuple[str, ...]) -> None:
+    debt = checked(Owed, reseller="", invoices=invoices)
+    async with database() as opened:
+        customer = await opened.accounts.owner(domain)
+        if customer is None:
+            raise UnknownAccount(f"No customer has {domain}. Check it, or load the accounts first.")
+        await opened.accounts.record_paid(customer.reseller, debt.invoices, now())
+        transfer = transfer_id(customer.domains[0])
+        refusal = await _refusal(opened, transfer)
+    say(f"Recorded as paid to {customer.reseller}: {', '.join(debt.invoices)}.")
+    if refusal is None:
+        return
+    # Read again, the refusal finds its invoices paid. If it named others too, it stands.
+    signal = Doorbell(ticket_id=refusal)
+    try:
+        await (await handle(await temporal(), domain)).signal(Intent.REFUSE.value, signal)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return  # it is over
+    say(f"{transfer} looks at its refusal, ticket {refusal}, once more.")
+
+
+async def _refusal(opened: Neighbours, transfer: str) -> str | None:
+    """The ticket by which the old reseller says no to the customer's newest transfer."""
+    refusal: str | None = None
+    for key in (await opened.ledger.keys(transfer))[-1:]:
+        for row in await opened.ledger.evidence(key):
+            if row.slot is Slot.RELEASE and row.code in _NO:
+                refusal = row.ticket_id
+            elif row.slot is Slot.RELEASE and row.code in _NO_MORE:
+                refusal = None
+    return refusal

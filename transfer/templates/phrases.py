@@ -210,6 +210,8 @@ def mention(case: Case, event: Evidence, reader: Slot) -> str:
             return f"Our support staff talk to {case.old} about the release: {why}."
         case "ASKED_AGAIN":
             return f"{who} is asked once more, since {again(event)}."
+        case "CLEARED":
+            return f"{who} is asked once more, since the {one_line(event.detail)} are paid."
         case "RELEASED_BY_STAFF":
             return f"Our support staff released it in the place of {case.old}."
         case "EXTENDED":
@@ -243,6 +245,7 @@ def staff_heading(case: Case, event: Evidence) -> str:
         "RELEASE_PROPOSED": f"{who} proposes a release by staff",
         "RELEASED_BY_STAFF": "released by two members of staff",
         "COMMIT_STUCK": "billing could not be moved",
+        "CLEARED": "the invoices are paid, it is asked to release once more",
         "HELD": f"on hold, by {who}",
         "RESUMED": f"resumed by {who}",
         "EXTENDED": f"deadline extended by {who}",

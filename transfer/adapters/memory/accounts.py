@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from transfer import domains
@@ -13,7 +13,7 @@ from transfer.adapters.moves import PanelAccess, conflict, difference
 from transfer.adapters.tools import utc_now
 from transfer.errors import BillingConflict, DomainInvalid
 from transfer.messages import BillingOrder
-from transfer.parties import Assignment, CustomerRecord, Facts, Person, ResellerRecord
+from transfer.parties import Assignment, CustomerRecord, Facts, Person, ResellerRecord, fold
 
 
 class MemoryAccounts(Neighbour):
@@ -27,6 +27,7 @@ class MemoryAccounts(Neighbour):
         self.customers: dict[str, CustomerRecord] = {}
         self.billed: dict[str, tuple[Assignment, ...]] = {}
         self.panels: dict[str, tuple[PanelAccess, ...]] = {}
+        self.paid_invoices: dict[tuple[str, str], datetime] = {}
         self._clock = clock
         if file is not None:
             self._load(file)
@@ -64,6 +65,17 @@ class MemoryAccounts(Neighbour):
         """See ``Accounts.assignments``."""
         self.reach()
         return self.billed.get(customer, ())
+
+    async def record_paid(self, reseller: str, invoices: Sequence[str], at: datetime) -> None:
+        """See ``Accounts.record_paid``."""
+        self.reach()
+        for invoice in invoices:
+            self.paid_invoices.setdefault((reseller, fold(invoice)), at)
+
+    async def paid(self, reseller: str, invoices: Sequence[str]) -> tuple[str, ...]:
+        """See ``Accounts.paid``."""
+        self.reach()
+        return tuple(one for one in invoices if (reseller, fold(one)) in self.paid_invoices)
 
     async def panel(self, customer: str) -> tuple[PanelAccess, ...]:
         """See ``SqlAccounts.panel``."""

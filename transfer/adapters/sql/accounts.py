@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import exc, insert, or_, select, text, update
@@ -12,7 +12,7 @@ from transfer import domains
 from transfer.accounts_file import AccountsFile, LoadReport
 from transfer.adapters.loading import changes, find
 from transfer.adapters.moves import PanelAccess, conflict, difference
-from transfer.adapters.sql.engine import Database
+from transfer.adapters.sql.engine import Database, insert_new
 from transfer.adapters.sql.load import write_changes
 from transfer.adapters.sql.records import (
     read_assignments,
@@ -25,6 +25,7 @@ from transfer.adapters.sql.schema import (
     billing_assignments,
     customer_domains,
     customers,
+    paid_invoices,
     panel_access,
     reseller_aliases,
     resellers,
@@ -72,6 +73,22 @@ class SqlAccounts:
         """See ``Accounts.assignments``."""
         async with self._database.read() as connection:
             return await read_assignments(connection, customer)
+
+    async def record_paid(self, reseller: str, invoices: Sequence[str], at: datetime) -> None:
+        """See ``Accounts.record_paid``."""
+        rows = [{"reseller": reseller, "invoice": fold(one), "at": at} for one in invoices]
+        async with self._database.write() as connection:
+            await insert_new(connection, paid_invoices, rows)
+
+    async def paid(self, reseller: str, invoices: Sequence[str]) -> tuple[str, ...]:
+        """See ``Accounts.paid``."""
+        table = paid_invoices.c
+        wanted = select(table.invoice).where(
+            table.reseller == reseller, table.invoice.in_([fold(one) for one in invoices])
+        )
+        async with self._database.read() as connection:
+            found = set((await connection.execute(wanted)).scalars())
+        return tuple(one for one in invoices if fold(one) in found)
 
     async def panel(self, customer: str) -> tuple[PanelAccess, ...]:
         """Which resellers reached the customer's control panel, and when, oldest first."""

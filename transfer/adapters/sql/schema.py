@@ -108,6 +108,15 @@ billing_assignments = Table(
     ),
 )
 
+# Folded ids: people write them in many ways.
+paid_invoices = Table(
+    "paid_invoices",
+    metadata,
+    Column("reseller", Txt, primary_key=True),
+    Column("invoice", Txt, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+)
+
 panel_access = Table(
     "panel_access",
     metadata,
