@@ -130,14 +130,13 @@ class CustomerTransfer(Doorbells, Levers):
         ids = tuple(bell.ticket_id for bell in bells)
         read = await look(
             TicketActivities.read_tickets,
-            TicketsWanted(ticket_ids=ids, owed=mediation.owed(self._case)),
+            TicketsWanted(ticket_ids=ids),
             summary=f"Read ticket{'s' if ids[1:] else ''} {', '.join(ids)}",
         )
         now = workflow.now()
         for bell, reading in zip(bells, read.readings, strict=False):
             if reading.ticket is not None or not self._inbox.look_again(bell, now):
                 self._submit(bell, reading)
-        self._case = submissions.cleared(self._case, read.paid, now)
         for bell in bells[len(read.readings) :]:  # together they were too long
             self._inbox.put(bell.what, bell.ticket_id, now, awaited=bell.awaited)
 
@@ -209,7 +208,7 @@ class CustomerTransfer(Doorbells, Levers):
             await do(
                 StaffActivities.escalate,
                 page,
-                summary=_paging(page),
+                summary=_to_staff(page),
             )
             self._escalation = None if page.state is EscalationState.CLOSED else page
 
@@ -334,12 +333,12 @@ def _key(info: workflow.Info) -> str:
     return f"{info.workflow_id}/{info.first_execution_run_id}"
 
 
-def _paging(page: EscalationUpdate) -> str:
+def _to_staff(page: EscalationUpdate) -> str:
     """What the staff queue is told, for the timeline."""
     match page.state:
         case EscalationState.OPEN:
             level = " at second level" if page.level > 1 else ""
-            return f"Ask staff to take the case{level}: {page.detail}"
+            return f"Page staff{level}: {page.detail}"
         case EscalationState.TAKEN:
             return f"Tell the staff queue that {page.owner} has taken the case"
         case EscalationState.CLOSED:

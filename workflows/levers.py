@@ -15,6 +15,7 @@ from temporalio.common import RawValue
 
 from transfer import levers, views
 from transfer.case import Case
+from transfer.details import details
 from transfer.messages import (
     AdmitTicket,
     Cancel,
@@ -38,11 +39,16 @@ class Levers:
 
     _case: Case
 
+    def _show_details(self) -> None:
+        """Keep true what staff read; not only when it is told: an activity may take its time."""
+        workflow.set_current_details(details(self._case, workflow.now()))
+
     def _check(self, rule: _Rule[_Action], kind: type[_Action], body: RawValue) -> None:
         rule(self._case, decoded(kind, body), workflow.now())
 
     def _pull(self, rule: _Rule[_Action], kind: type[_Action], body: RawValue) -> views.Status:
         self._case = rule(self._case, decoded(kind, body), workflow.now())
+        self._show_details()
         return views.status(self._case)
 
     @workflow.update(
