@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
+from temporalio.api.failure.v1 import Failure
 from temporalio.api.operatorservice.v1 import (
     AddSearchAttributesRequest,
     ListSearchAttributesRequest,
@@ -28,6 +29,7 @@ from temporalio.common import (
     TypedSearchAttributes,
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DefaultFailureConverter, PayloadConverter
 from temporalio.envconfig import ClientConfig
 from temporalio.exceptions import FailureError
 from temporalio.plugin import SimplePlugin
@@ -36,7 +38,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from transfer.errors import InputInvalid, TransferError, Unreachable, non_retryable_names
+from transfer.errors import (
+    InputInvalid,
+    RuleBroken,
+    TransferError,
+    Unreachable,
+    non_retryable_names,
+)
 from transfer.guard import Guard
 from transfer.views import Attributes
 
@@ -246,6 +254,28 @@ async def task_queue_pollers(client: Client) -> int:
 
 
 # -- the plugin, and connecting ----------------------------------------------------------------
+class Failures(DefaultFailureConverter):
+    """Errors as Temporal keeps and shows them.
+
+    The UI prints the stack under an update that was refused, and staff would believe that we broke.
+    Where a rule said no, its name is all that there is to know beside the message.
+    """
+
+    def to_failure(
+        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
+    ) -> None:
+        """Convert an error; see the base class."""
+        super().to_failure(exception, payload_converter, failure)
+        # By name: in the sandbox the class may be another one.
+        name = failure.application_failure_info.type
+        if name in _REFUSALS and failure.stack_trace:
+            failure.stack_trace = name
+
+
+_SAID_NO: tuple[type[TransferError], ...] = (*RuleBroken.__subclasses__(), InputInvalid)
+_REFUSALS = frozenset(cls.__name__ for cls in _SAID_NO)
+
+
 def plugin(*, pass_core_through: bool = True) -> SimplePlugin:
     """What client, worker, replayer and test environment have in common.
 
@@ -271,7 +301,7 @@ def plugin(*, pass_core_through: bool = True) -> SimplePlugin:
 
     return SimplePlugin(
         "customer-transfer",
-        data_converter=pydantic_data_converter,
+        data_converter=replace(pydantic_data_converter, failure_converter_class=Failures),
         interceptors=[Guard()],
         workflow_runner=runner,
         workflow_failure_exception_types=[TransferError],
