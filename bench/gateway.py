@@ -24,6 +24,7 @@ from tests.e2e.installation import Installation, Server, customer_of, eventually
 from tests.gateway.panel import SECRET, Sender
 from transfer.adapters.sql.desk import SqlDesk
 from transfer.adapters.sql.engine import Database
+from transfer.commands.announce import announcement
 from transfer.tickets import Ticket
 
 RATE, SECONDS, CUSTOMERS = 50, 20, 40
@@ -95,7 +96,7 @@ async def _loaded(url: str, tickets: list[Ticket], rate: int) -> dict[str, Any]:
         sender.client = client
 
         async def announce(ticket: Ticket) -> None:
-            answer = await sender.send(_announcement(ticket))
+            answer = await sender.send(announcement(ticket))
             outcomes[answer.json().get("outcome", str(answer.status_code))] += 1
 
         async def ask() -> None:
@@ -126,13 +127,6 @@ async def _loaded(url: str, tickets: list[Ticket], rate: int) -> dict[str, Any]:
 async def _timed(call: Awaitable[None], since: float, into: list[float]) -> None:
     await call
     into.append(time.perf_counter() - since)
-
-
-def _announcement(ticket: Ticket) -> dict[str, Any]:
-    fields = {"id", "account", "subject", "body", "created_at", "updated_at", "url"}
-    said: dict[str, Any] = ticket.model_dump(mode="json", include=fields)
-    author = ticket.author.model_dump() | {"administrator": True, "delegated": False}
-    return {"event": "ticket.created", "ticket": said | {"author": author, "status": "open"}}
 
 
 def _figures(times: list[float]) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import urllib.error
@@ -19,13 +20,18 @@ from tests.e2e.installation import (
     Program,
     Ran,
     Server,
+    customer_of,
     eventually,
     free_port,
+    in_a_thread,
 )
-from tests.gateway.panel import OLD_SECRET, SECRET
+from tests.gateway.panel import OLD_SECRET, SECRET, Sender
+from transfer.adapters.sql.desk import SqlDesk
+from transfer.adapters.sql.engine import Database
+from transfer.commands.announce import announcement
 
 ROAD, EARLY, KILLED, AWAY = "road.example", "early.example", "killed.example", "away.example"
-DESK = "desk.example"
+DESK, CROWD, QUIET = "desk.example", "crowd.example", "quiet.example"
 _ids = itertools.count(1)
 
 
@@ -188,6 +194,9 @@ def test_the_desk_announces_its_tickets_as_a_ticket_system_would(web: Web) -> No
 
     assert announced().words == f"Ticket {ticket}: parked, transfer-{DESK}."
     installed.done("start", DESK, "--to", "globex")
+    eventually(
+        lambda: ticket in installed.done("evidence", DESK).out, "its transfer has picked it up"
+    )
     assert announced("--json").document["outcome"] == "parked", "the same event"
     installed.done("desk", "edit", ticket, "--body", "What does it cost to transfer us?")
     assert announced("--json").document["outcome"] == "signalled"
@@ -201,3 +210,37 @@ def test_the_desk_announces_its_tickets_as_a_ticket_system_would(web: Web) -> No
         assert ran.code == code, ran
         assert words in ran.err
         assert ran.err.count("\n") == 1
+
+
+@pytest.mark.timeout(120)
+def test_a_thousand_webhooks_at_once_all_arrive(web: Web) -> None:
+    """Who is asked to come again does. In: tickets; out: signals and parked tickets, each once."""
+    installed = web.installed
+    installed.load([CROWD, QUIET])
+    installed.done("start", CROWD, "--to", "globex")
+    installed.reaches("AWAITING", CROWD)
+
+    async def announced() -> tuple[set[str], set[str]]:
+        database = Database(installed.settings["TRANSFER_DATABASE_URL"])
+        sender, desk = Sender(f"http://127.0.0.1:{web.port}"), SqlDesk(database)
+
+        async def send(number: int) -> str:
+            domain = QUIET if number % 2 else CROWD
+            words = f"When can {domain} be transferred?"
+            ticket = await desk.file(customer_of(domain), "carl", "A question", words)
+            body, name = announcement(ticket), f"msg_many_{number}"
+            while (answer := await sender.send(body, webhook_id=name)).is_error:
+                assert answer.status_code == 503, answer.text
+            assert answer.json()["outcome"] == ("parked" if number % 2 else "signalled")
+            return ticket.id
+
+        async with sender.client:
+            ids = await asyncio.gather(*(send(number) for number in range(1000)))
+        await database.close()
+        return set(ids[::2]), set(ids[1::2])
+
+    signalled, parked = in_a_thread(lambda: asyncio.run(announced()))
+    assert len(signals(installed, CROWD)) == len(signalled) == 500
+    waits = "SELECT ticket_id FROM parked_tickets WHERE transfer_id = ?"
+    waiting = installed.query(waits, f"transfer-{QUIET}")
+    assert {ticket for (ticket,) in waiting} == parked

@@ -23,6 +23,7 @@ from tests.adapters.stores import ACCOUNTS
 from transfer.accounts_file import AccountsFile
 from transfer.adapters.memory import MemoryAccounts, MemoryArrivals, MemoryDesk, MemoryLedger
 from transfer.adapters.memory.neighbour import Neighbour
+from transfer.commands.announce import announcement
 from transfer.messages import TransferRequest
 from transfer.parties import Facts, Slot
 from transfer.policy import Policy
@@ -171,14 +172,7 @@ class Gateway(Sender):
 
     def announce(self, ticket_id: str, event: str = "ticket.created") -> dict[str, Any]:
         """What the ticket system says of a ticket."""
-        ticket = self.tickets.tickets[ticket_id]
-        said: dict[str, Any] = ticket.model_dump(
-            mode="json", include={"id", "account", "subject", "body", "created_at", "updated_at"}
-        )
-        author = ticket.author.model_dump()
-        author |= {"administrator": ticket.administrator, "delegated": ticket.delegated}
-        said |= {"author": author, "status": "open" if ticket.open else "closed"}
-        return {"event": event, "ticket": said}
+        return announcement(self.tickets.tickets[ticket_id]) | {"event": event}
 
     async def waiting(self) -> dict[str, str]:
         """The tickets that are parked, and why."""

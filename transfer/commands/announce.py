@@ -61,7 +61,7 @@ def _posted(url: str, ticket: Ticket, secret: str) -> dict[str, Any]:
         Unreachable: nobody answers there, or only that it should be tried later.
         TransferError: the gateway refuses.
     """
-    body, at = json.dumps(_announcement(ticket)), now()
+    body, at = json.dumps(announcement(ticket)), now()
     webhook_id = f"desk_{ticket.id}_{ticket.revision}"
     headers = {
         "Content-Type": "application/json",
@@ -84,7 +84,8 @@ def _posted(url: str, ticket: Ticket, secret: str) -> dict[str, Any]:
         ) from None
 
 
-def _announcement(ticket: Ticket) -> dict[str, Any]:
+def announcement(ticket: Ticket) -> dict[str, Any]:
+    """What a webhook says of a ticket."""
     fields = {"id", "account", "subject", "body", "created_at", "updated_at", "url"}
     said = ticket.model_dump(mode="json", include=fields)
     author = ticket.author.model_dump()
