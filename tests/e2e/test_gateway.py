@@ -195,7 +195,7 @@ def test_the_desk_announces_its_tickets_as_a_ticket_system_would(web: Web) -> No
     assert announced().words == f"Ticket {ticket}: parked, transfer-{DESK}."
     installed.done("start", DESK, "--to", "globex")
     eventually(
-        lambda: ticket in installed.done("evidence", DESK).out, "its transfer has picked it up"
+        lambda: ticket in installed.run("evidence", DESK).out, "its transfer has picked it up"
     )
     assert announced("--json").document["outcome"] == "parked", "the same event"
     installed.done("desk", "edit", ticket, "--body", "What does it cost to transfer us?")
