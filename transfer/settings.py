@@ -45,6 +45,8 @@ class Settings(BaseSettings):
         default=("resolved", "rejected", "deleted"), max_length=50
     )
     """Statuses in which a ticket of Request Tracker is closed, separated by commas."""
+    rt_staff_queue: str = Field(default="", max_length=200)
+    """The queue in Request Tracker in which escalations are tickets; empty: no tickets there."""
     staff_notify: Annotated[tuple[str, ...], NoDecode] = Field(default=())
     """Mail addresses of the staff who hear of escalations, separated by commas."""
     notice_retry_seconds: float = Field(default=10, gt=0, le=900)

@@ -33,6 +33,8 @@ OURS = "transfer"
 STAFF = "sam"
 PANEL = "panel"
 """An RT user under which a control panel files tickets for the people who use it."""
+STAFF_QUEUE = "Staff's transfers"
+"""The queue in which escalations are tickets."""
 HASTY = "Hasty"
 """A queue whose hook fires inside RT's own transaction, before the ticket can be read back."""
 _START_UP = 60.0
@@ -82,7 +84,10 @@ sub URL {{
 """
 
 _DATA = r"""
-@Queues = ({{ Name => '{hasty}', Description => 'Announced too early' }});
+@Queues = (
+    {{ Name => '{hasty}', Description => 'Announced too early' }},
+    {{ Name => "{staff_queue}", Description => 'Escalations' }},
+);
 @Users = (
     map( +{{ Name => $_, Privileged => 1, Password => '{password}',
              EmailAddress => "$_\@panel.example" }}, qw({ours} {staff} {panel}) ),
@@ -106,6 +111,7 @@ sub may {{
         qw(ShowTicket ReplyToTicket)),
     may({{ UserId => '{ours}' }},
         qw(SeeQueue ShowTicket ReplyToTicket ModifyTicket SeeCustomField SeeGroup)),
+    may({{ UserId => '{ours}', Queue => "{staff_queue}" }}, qw(CreateTicket)),
     may({{ UserId => '{staff}' }},
         qw(SeeQueue ShowTicket ReplyToTicket CommentOnTicket ModifyTicket OwnTicket)),
     may({{ UserId => '{panel}' }},
@@ -370,6 +376,7 @@ def start(folder: Path, *, zone: str = "UTC", secret: str = SECRET) -> RequestTr
         "staff": STAFF,
         "panel": PANEL,
         "hasty": HASTY,
+        "staff_queue": STAFF_QUEUE,
     }
     for name in ("mason", "sessions", "mails", "etc"):
         (folder / name).mkdir()

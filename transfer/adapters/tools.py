@@ -52,11 +52,29 @@ def opened_in(evidence: Sequence[EvidenceRow]) -> list[tuple[str, datetime]]:
 def staff_ticket(escalation: EscalationUpdate) -> tuple[str, str]:
     """Subject and body of an escalation's ticket in the staff's queue."""
     subject = f"{escalation.transfer_id}: {escalation.why}"
-    return subject[:MAX_SUBJECT], f"{escalation.detail}\n\n{staff_reply(escalation)}"[:MAX_BODY]
+    what, _, more = escalation.detail.partition("\n\n")
+    body = "\n\n".join(part for part in (what, _standing(escalation), more) if part)
+    return subject[:MAX_SUBJECT], body[:MAX_BODY]
 
 
 def staff_reply(escalation: EscalationUpdate) -> str:
-    """How an escalation stands, as a reply on its ticket."""
+    """How an escalation stands, as a reply on its ticket: with what has changed about its reason.
+
+    What staff can do about it is in the ticket already.
+    """
+    if escalation.state is EscalationState.CLOSED:
+        return _standing(escalation)
+    _, _, more = escalation.detail.partition("\n\n")
+    reason = more.partition("\n\n")[0]
+    return "\n\n".join(part for part in (_standing(escalation), reason) if part)
+
+
+def staff_reply_key(escalation: EscalationUpdate) -> str:
+    """What makes an update of an escalation another one."""
+    return f"{escalation.key}:{escalation.at.isoformat()}:{_standing(escalation)}"
+
+
+def _standing(escalation: EscalationUpdate) -> str:
     parts = [f"{escalation.state}, level {escalation.level}: {escalation.why}."]
     if escalation.owner:
         parts.append(f"Owner: {escalation.owner}.")

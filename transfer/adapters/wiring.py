@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
-from transfer.adapters.rt import RtClient, RtTickets, mapping
+from transfer.adapters.rt import RtClient, RtStaffQueue, RtTickets, mapping
 from transfer.adapters.smtp_mailer import SmtpMailer
 from transfer.adapters.sql.accounts import SqlAccounts
 from transfer.adapters.sql.arrivals import SqlArrivals
@@ -15,7 +15,7 @@ from transfer.adapters.sql.engine import Database
 from transfer.adapters.sql.ledger import SqlLedger
 from transfer.adapters.sql.staff_queue import SqlStaffQueue
 from transfer.errors import InputInvalid
-from transfer.ports import Tickets
+from transfer.ports import StaffQueue, Tickets
 from transfer.settings import Settings
 
 
@@ -26,7 +26,7 @@ class Neighbours(NamedTuple):
     tickets: Tickets
     ledger: SqlLedger
     arrivals: SqlArrivals
-    staff_queue: SqlStaffQueue
+    staff_queue: StaffQueue
     mailer: SmtpMailer
 
     @property
@@ -62,7 +62,7 @@ async def neighbours(settings: Settings) -> AsyncGenerator[Neighbours]:
             tickets=tracker or SqlDesk(database),
             ledger=SqlLedger(database),
             arrivals=SqlArrivals(database),
-            staff_queue=SqlStaffQueue(database),
+            staff_queue=_staff_queue(settings, tracker, SqlStaffQueue(database)),
             mailer=smtp,
         )
     finally:
@@ -119,3 +119,16 @@ def request_tracker(settings: Settings) -> RtTickets:
     except ValueError as error:
         raise InputInvalid(f"TRANSFER_TICKETS_URL: {error}") from None
     return RtTickets(client, who_is_who, own=settings.own_authors, closed=settings.rt_closed)
+
+
+def _staff_queue(settings: Settings, tracker: RtTickets | None, rows: SqlStaffQueue) -> StaffQueue:
+    """Escalations are rows; in a Request Tracker they are tickets too, where a queue is named."""
+    if tracker is None or not settings.rt_staff_queue:
+        return rows
+    return RtStaffQueue(
+        rows,
+        tracker,
+        queue=settings.rt_staff_queue,
+        own=settings.own_authors,
+        closed=settings.rt_closed,
+    )

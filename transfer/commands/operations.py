@@ -149,7 +149,7 @@ async def _ticket_system_answers(settings: Settings) -> str:
         return "the built-in desk"
     tracker = request_tracker(settings)
     try:
-        await tracker.check()
+        await tracker.check(settings.rt_staff_queue)
     finally:
         await tracker.close()
     return str(tracker)

@@ -6,7 +6,7 @@ from transfer.accounts_file import RESERVED
 from transfer.adapters.desk import STAFF_AUTHOR, Reply
 from transfer.adapters.memory.desk import MemoryDesk
 from transfer.adapters.memory.neighbour import Neighbour
-from transfer.adapters.tools import staff_reply, staff_ticket
+from transfer.adapters.tools import staff_reply, staff_reply_key, staff_ticket
 from transfer.errors import MailRefused
 from transfer.messages import EscalationState, EscalationUpdate, Mail
 from transfer.parties import Person
@@ -31,8 +31,7 @@ class MemoryStaffQueue(Neighbour):
             ticket = self._desk.add(RESERVED, author, staff_ticket(escalation), at)
             self.references[key] = ticket.id
         elif known != escalation and known.at <= at:
-            text = staff_reply(escalation)
-            reply = Reply(key=f"{key}:{at.isoformat()}:{text}", at=at, text=text)
+            reply = Reply(key=staff_reply_key(escalation), at=at, text=staff_reply(escalation))
             self._desk.add_reply(self.references[key], reply)
         else:
             return self.references[key]
@@ -46,6 +45,11 @@ class MemoryStaffQueue(Neighbour):
         self.reach()
         waiting = [one for one in self.known.values() if one.state is not EscalationState.CLOSED]
         return tuple(sorted(waiting, key=lambda one: (one.opened_at, one.key)))
+
+    async def newest(self, key: str) -> EscalationUpdate | None:
+        """See ``SqlStaffQueue.newest``."""
+        self.reach()
+        return self.known.get(key)
 
 
 class MemoryMailer(Neighbour):

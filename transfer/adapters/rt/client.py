@@ -86,8 +86,8 @@ class RtClient:
             raise self._strange(path)
         return objects(cast("object", found))
 
-    async def post(self, path: str, body: Mapping[str, object]) -> None:
-        """Make something new.
+    async def post(self, path: str, body: Mapping[str, object]) -> str:
+        """Make something new, and return its id where RT tells one.
 
         Raises:
             Unreachable: see ``get``; or RT did not make it.
@@ -95,6 +95,22 @@ class RtClient:
         status, answer = await self._answer("POST", path, body=body)
         if status != HTTPStatus.CREATED:
             raise self._refused(status, answer, path)
+        try:
+            made: object = json.loads(answer)
+        except (ValueError, RecursionError):
+            return ""
+        return str(cast("Item", made).get("id", "")) if isinstance(made, dict) else ""
+
+    async def put(self, path: str, body: Mapping[str, object]) -> str:
+        """Change something, and return what RT says of it: that it did not is said with a 200, too.
+
+        Raises:
+            Unreachable: see ``get``.
+        """
+        status, answer = await self._answer("PUT", path, body=body)
+        if status != HTTPStatus.OK:
+            raise self._refused(status, answer, path)
+        return _brief(answer[:1000].decode(errors="replace"))
 
     async def _answer(
         self,
@@ -148,7 +164,7 @@ class RtClient:
             )
         if status == HTTPStatus.FORBIDDEN:
             return Unreachable(
-                f"{self} does not let our user read {path}. Give it the rights that"
+                f"{self} does not let our user use {path}. Give it the rights that"
                 " docs/request-tracker.md lists."
             )
         said = _brief(answer[:1000].decode(errors="replace"))

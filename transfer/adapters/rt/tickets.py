@@ -10,6 +10,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar, cast
+from urllib.parse import quote
 
 import structlog
 from pydantic import ValidationError
@@ -86,7 +87,7 @@ class RtTickets:
         closed: Iterable[str] = DEFAULT_CLOSED,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._rt = client
+        self.client = self._rt = client
         self._mapping = mapping
         self._own = frozenset(one.lower() for one in own)
         self._closed = frozenset(closed)
@@ -96,8 +97,8 @@ class RtTickets:
         """Close the connections."""
         await self._rt.close()
 
-    async def check(self) -> None:
-        """Ask for something small, and for what the mapping needs.
+    async def check(self, staff_queue: str = "") -> None:
+        """Ask for something small, for what the mapping needs, and for the staff's queue.
 
         Raises:
             Unreachable: RT is away, or does not let us; the message says what to do.
@@ -105,6 +106,11 @@ class RtTickets:
         await self._rt.items("tickets", {"query": "id = 1", "per_page": "1"})
         if self._mapping.needs_groups:
             await self._groups("Nobody")
+        if staff_queue and await self._rt.get(f"queue/{quote(staff_queue, safe='')}") is None:
+            raise Unreachable(
+                f'{self} has no queue "{staff_queue}" for our user. Make it, give our user the'
+                " rights there that docs/request-tracker.md lists, or mend TRANSFER_RT_STAFF_QUEUE."
+            )
 
     async def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
         """See ``Tickets.read``. A ticket that was merged into another is not there any more."""
@@ -167,12 +173,12 @@ class RtTickets:
             raise TicketNotFound(
                 f'Request Tracker has no ticket "{ticket_id[:60]}". Check its number.'
             )
-        reference = f"Reference: {hashlib.sha256(key.encode(errors='replace')).hexdigest()[:24]}"
+        reference = reference_of(key)
         filters = [{"field": "Content", "operator": "LIKE", "value": reference}]
         if await self._rt.items(f"ticket/{ticket_id}/attachments", {"per_page": "1"}, filters):
             return
         body: dict[str, object] = {
-            "Content": f"{holdable(text).rstrip()}\n\n{reference}\n",
+            "Content": referring(text, key),
             "ContentType": "text/plain",
         }
         status = _text(head, "Status")
@@ -339,6 +345,17 @@ class RtTickets:
     def __str__(self) -> str:
         """Where it is, without the token."""
         return str(self._rt)
+
+
+# -- what tells that something of ours is there already -------------------------------------------
+def referring(text: str, key: str) -> str:
+    """A text of ours that ends in the reference made of its key."""
+    return f"{holdable(text).rstrip()}\n\n{reference_of(key)}\n"
+
+
+def reference_of(key: str) -> str:
+    """The line by which a text of ours is found again."""
+    return f"Reference: {hashlib.sha256(key.encode(errors='replace')).hexdigest()[:24]}"
 
 
 # -- RT's words in ours --------------------------------------------------------------------------

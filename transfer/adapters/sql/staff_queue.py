@@ -10,7 +10,7 @@ from transfer.adapters.desk import STAFF_AUTHOR, Reply
 from transfer.adapters.sql.desk import add_reply, add_ticket, read_ticket, revise_ticket
 from transfer.adapters.sql.engine import Database
 from transfer.adapters.sql.schema import escalations
-from transfer.adapters.tools import staff_reply, staff_ticket
+from transfer.adapters.tools import staff_reply, staff_reply_key, staff_ticket
 from transfer.messages import EscalationState, EscalationUpdate
 from transfer.parties import Person
 
@@ -39,6 +39,13 @@ class SqlStaffQueue:
         async with self._database.read() as connection:
             rows = (await connection.execute(wanted)).mappings()
             return tuple(EscalationUpdate.model_validate(dict(row)) for row in rows)
+
+    async def newest(self, key: str) -> EscalationUpdate | None:
+        """An escalation as it was updated last; ``None`` where there is none."""
+        async with self._database.read() as connection:
+            wanted = select(escalations).where(escalations.c.key == key)
+            row = (await connection.execute(wanted)).mappings().one_or_none()
+        return None if row is None else EscalationUpdate.model_validate(dict(row))
 
     async def _update(self, escalation: EscalationUpdate) -> str:
         wanted = select(escalations).where(escalations.c.key == escalation.key).with_for_update()
@@ -70,8 +77,7 @@ async def _bring_up_to_date(
         .where(escalations.c.key == escalation.key)
         .values(**escalation.model_dump(exclude={"key"}))
     )
-    text = staff_reply(escalation)
-    key = f"{escalation.key}:{escalation.at.isoformat()}:{text}"
+    key, text = staff_reply_key(escalation), staff_reply(escalation)
     await add_reply(connection, int(ticket_id), Reply(key=key, at=escalation.at, text=text))
     await _set_open(connection, ticket_id, escalation)
 
