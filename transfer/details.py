@@ -134,6 +134,8 @@ _WHERE = (
     " the search attributes `TransferState`, `WaitingOn` and `NextDeadline`."
 )
 
+_MORE = "There is more: see the query `status`."
+
 
 class Offer(NamedTuple):
     """A lever that works now: its name, what it does, and messages that the rules would allow."""
@@ -167,9 +169,8 @@ def details(case: Case, now: datetime) -> str:
         *_mediation(case),
         *_doubts(case),
         *_rejected(case),
-        *_levers(case, now),
     ]
-    return _fitting(part for part in parts if part)
+    return _fitting((part for part in parts if part), end="\n\n".join(_levers(case, now)))
 
 
 def asked_for(case: Case) -> str:
@@ -200,14 +201,15 @@ def offers(case: Case, now: datetime) -> tuple[Offer, ...]:
 def escaped(text: object, limit: int = MAX_NAME) -> str:
     """A stranger's text as one line of Markdown that shows it and does nothing.
 
-    No link, image, heading, list, HTML, code or table comes of it, wherever it stands. A backslash
-    does not keep a renderer from linking what looks like an address, since it looks for those
-    after reading backslashes; a character without width inside does.
+    No link, image, heading, list, HTML, code or table comes of it, wherever it stands. What could
+    is written by number: readers of Markdown differ in what a backslash does, and none takes a
+    numbered character for markup. An address is no markup, and is linked all the same; so a
+    character without width stands inside one.
     """
     line = one_line(str(text))
     line = line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
-    line = _ACTIVE.sub(r"\\\g<0>", line)
-    line = _AT_THE_START.sub(r"\g<number>\\\g<mark>", line)
+    line = _ACTIVE.sub(lambda found: f"&#{ord(found[0])};", line)
+    line = _AT_THE_START.sub(lambda found: f"{found[1]}&#{ord(found[2])};", line)
     return _ADDRESS.sub("\\g<0>\u200b", line)
 
 
@@ -222,9 +224,9 @@ def happened(case: Case, events: Iterable[Evidence]) -> str:
     return one_line("; ".join(said))
 
 
-_ACTIVE = re.compile(r"[\\`*_\[\]<>&|~!$]")
-_AT_THE_START = re.compile(r"^(?P<number>(?:\d+(?=[.)]))?)(?P<mark>[-#+=:.)])")
-_ADDRESS = re.compile(r":(?=//)|www(?=\.)|.(?=@)", re.IGNORECASE)
+_ACTIVE = re.compile(r"[\\`*~|!\[\]{}<>&$^]|(?<![^\W_])_|_(?![^\W_])")
+_AT_THE_START = re.compile(r"^((?:\d+(?=[.)]))?)([-#+=:.)])")
+_ADDRESS = re.compile(r"(?<=[a-z]):(?=\S)|www(?=\.)|.(?=@)", re.IGNORECASE)
 # Nothing that Markdown reads in the middle of an address: no bracket, entity, quote or space.
 _SAFE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/%?=&#+:@,-]*)?")
 
@@ -242,32 +244,33 @@ def _named(account: Account) -> str:
 
 
 def _slots(case: Case) -> str:
-    if not case.slots:
-        return ""
-    rows = "\n".join(_row(case, record) for record in case.slots)
-    head = "| | party | state | since (UTC) | until (UTC) | ticket |\n|---|---|---|---|---|---|"
-    return f"{head}\n{rows}"
+    """A list: the pane is too narrow for a table, and draws no lines."""
+    return "\n".join(_slot(case, record) for record in case.slots)
 
 
-def _row(case: Case, record: Authorization) -> str:
+def _slot(case: Case, record: Authorization) -> str:
     since = record.said_at if record.by else record.requested_at
     if record.state is SlotState.LAPSED:
         since = record.deadline
+    ticket = record.ticket_id and f"ticket {escaped(record.ticket_id)}"
+    facts = (
+        record.state.value + (f" by {escaped(record.by)}" if record.by else ""),
+        since and f"since {_at(since)}",
+        _until(case, record),
+        ticket,
+    )
     party = escaped(case.account(record.slot.party))
-    by = f" by {escaped(record.by)}" if record.by else ""
-    ticket = escaped(record.ticket_id) if record.ticket_id else "–"
-    cells = (record.slot.value, party, record.state.value + by, _minute(since))
-    return f"| {' | '.join((*cells, _until(case, record), ticket))} |"
+    return f"- **{record.slot.value}**, {party}: {', '.join(fact for fact in facts if fact)}"
 
 
 def _until(case: Case, record: Authorization) -> str:
     if case.is_terminal or record.state is not SlotState.REQUESTED:
-        return "–"
+        return ""
     if case.hold is not None:
-        return "stopped"
+        return "its clock is stopped"
     if record.slot is Slot.RELEASE and case.mediation is not None:
-        return "mediation"
-    return _minute(record.deadline)
+        return "in mediation"
+    return f"until {_at(record.deadline)}"
 
 
 def _next(case: Case) -> Iterator[str]:
@@ -390,9 +393,11 @@ def _levers(case: Case, now: datetime) -> Iterator[str]:
         return
     yield "### What staff can do now"
     yield "More Actions > Send an Update: choose one, paste its JSON, and put in your name and why."
-    for offer in found:
-        example = json.dumps(offer.messages[0].model_dump(mode="json"))
-        yield f"**{offer.lever}**: {offer.does}{_choices(offer)}.\n\n```json\n{example}\n```"
+    yield "\n".join(
+        f"- **{offer.lever}**: {offer.does}{_choices(offer)}"
+        f" `{json.dumps(offer.messages[0].model_dump(mode='json'))}`"
+        for offer in found
+    )
 
 
 def _choices(offer: Offer) -> str:
@@ -404,24 +409,21 @@ def _choices(offer: Offer) -> str:
     return f' (`"{"which" if which else "what"}"`: {", ".join(choices)})' if choices[1:] else ""
 
 
-def _fitting(parts: Iterable[str]) -> str:
-    """Whole parts only: half a table or code block would swallow what follows it."""
-    end = "There is more: see the query `status`."
-    text = ""
+def _fitting(parts: Iterable[str], end: str = "") -> str:
+    """Whole parts only: half a table or code block would swallow what follows. The end stays."""
+    kept: list[str] = []
+    room = MAX_DETAILS - len(end) - len(_MORE) - 4
     for part in parts:
-        longer = f"{text}\n\n{part}" if text else part
-        if len(longer) + len(end) + 2 > MAX_DETAILS:
-            return f"{text}\n\n{end}"
-        text = longer
-    return text
+        room -= len(part) + 2
+        if room < 0:
+            kept.append(_MORE)
+            break
+        kept.append(part)
+    return "\n\n".join([*kept, end] if end else kept)
 
 
 def _at(instant: datetime) -> str:
-    return f"{_minute(instant)} UTC"
-
-
-def _minute(instant: datetime | None) -> str:
-    return f"{instant:%Y-%m-%d %H:%M}" if instant else "–"
+    return f"{instant:%Y-%m-%d %H:%M} UTC"
 
 
 # -- the messages that the rules are asked about -----------------------------------------------

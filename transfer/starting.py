@@ -21,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from transfer import opening, views
 from transfer.case import Case
+from transfer.details import asked_for, escaped
 from transfer.messages import Reconciliation, TransferRequest
 from transfer.parties import Facts
 from transfer.temporal import RPC_TIMEOUT, TASK_QUEUE, search_attributes
@@ -57,8 +58,10 @@ async def begin(
         id=transfer_id,
         task_queue=TASK_QUEUE,
         search_attributes=search_attributes(views.attributes(expected)),
-        static_summary=f"{expected.shown_domain}: {expected.old} to {expected.new}",
-        static_details=f"Asked for by {request.requested_by}. Charges: {expected.charges}.",
+        static_summary=(
+            f"{escaped(expected.shown_domain)}: {escaped(expected.old)} to {escaped(expected.new)}"
+        ),
+        static_details=asked_for(expected),
         rpc_timeout=RPC_TIMEOUT,
     )
     return Begun(transfer_id, started.result_run_id, expected)

@@ -130,13 +130,14 @@ class CustomerTransfer(Doorbells, Levers):
         ids = tuple(bell.ticket_id for bell in bells)
         read = await look(
             TicketActivities.read_tickets,
-            TicketsWanted(ticket_ids=ids),
+            TicketsWanted(ticket_ids=ids, owed=mediation.owed(self._case)),
             summary=f"Read ticket{'s' if ids[1:] else ''} {', '.join(ids)}",
         )
         now = workflow.now()
         for bell, reading in zip(bells, read.readings, strict=False):
             if reading.ticket is not None or not self._inbox.look_again(bell, now):
                 self._submit(bell, reading)
+        self._case = submissions.cleared(self._case, read.paid, now)
         for bell in bells[len(read.readings) :]:  # together they were too long
             self._inbox.put(bell.what, bell.ticket_id, now, awaited=bell.awaited)
 
