@@ -19,7 +19,7 @@ from gateway.reception import reception
 from gateway.transfers import TemporalTransfers
 from transfer import logs, notices
 from transfer.adapters.tools import utc_now
-from transfer.adapters.wiring import neighbours
+from transfer.adapters.wiring import neighbours, tracking_links
 from transfer.commands.console import leave
 from transfer.postman import Postman
 from transfer.settings import Settings, load_settings
@@ -41,6 +41,7 @@ async def main(settings: Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    links = tracking_links(settings)
     async with neighbours(settings) as near:
         retry = timedelta(seconds=settings.notice_retry_seconds)
         postman = Postman(
@@ -55,7 +56,10 @@ async def main(settings: Settings) -> None:
             near.accounts,
             near.ledger,
             compose=partial(
-                notices.deliveries, staff=settings.staff_notify, mail_domain=settings.mail_domain
+                notices.deliveries,
+                staff=settings.staff_notify,
+                mail_domain=settings.mail_domain,
+                link=links.to if links else None,
             ),
             wake_postman=postman.wake,
         )

@@ -59,6 +59,6 @@ class NoticeActivities:
             )
             for event in publication.events
         ]
-        await self._ledger.publish(rows, deliveries)
+        await self._ledger.publish(rows, deliveries, publication)
         if deliveries:
             self._wake_postman()

@@ -16,13 +16,13 @@ from gateway.app import RtHooks, build
 from gateway.hooks import Porter
 from gateway.reception import reception
 from gateway.signing import RtSignatures, Signatures
+from gateway.tracking import Tracker
 from gateway.transfers import TemporalTransfers
 from transfer import logs
 from transfer.adapters.tools import utc_now
-from transfer.adapters.wiring import neighbours
+from transfer.adapters.wiring import Neighbours, neighbours, tracking_links
 from transfer.commands.console import leave
 from transfer.errors import Unreachable
-from transfer.ports import Arrivals
 from transfer.settings import Settings, load_settings
 
 GRACE_SECONDS = 20
@@ -48,6 +48,7 @@ async def main(settings: Settings) -> None:
     """Answer until SIGTERM or SIGINT. Temporal and the database may be away at first."""
     stop = asyncio.Event()
     signatures = Signatures(settings.webhook_secret)
+    links = tracking_links(settings)
     transfers = TemporalTransfers()
     async with neighbours(settings) as near:
         desk = reception(settings, near, transfers)
@@ -61,6 +62,7 @@ async def main(settings: Settings) -> None:
                     near.arrivals,
                     signatures,
                     rt if settings.rt_hook_secret else None,
+                    Tracker(links, near.tracking, utc_now) if links else None,
                 ),
                 host=settings.gateway_host,
                 port=settings.gateway_port,
@@ -82,7 +84,7 @@ async def main(settings: Settings) -> None:
             asyncio.get_running_loop().add_signal_handler(name, told_to_stop)
         async with asyncio.TaskGroup() as tasks:
             connecting = tasks.create_task(transfers.connect(logs.runtime(), stop))
-            tidying = tasks.create_task(_tidy(near.arrivals))
+            tidying = tasks.create_task(_tidy(near, timedelta(days=settings.tracking_days)))
             log.info("gateway_started", host=settings.gateway_host, port=settings.gateway_port)
             await server.serve()
             stop.set()
@@ -92,11 +94,12 @@ async def main(settings: Settings) -> None:
     log.info("gateway_stopped")
 
 
-async def _tidy(arrivals: Arrivals) -> None:
-    """Drop what is old, now and again."""
+async def _tidy(near: Neighbours, links_last: timedelta) -> None:
+    """Drop what is old, now and again; what a link may show, later than any link is valid."""
     while True:
         try:
-            await arrivals.forget(utc_now() - KEPT)
+            await near.arrivals.forget(utc_now() - KEPT)
+            await near.tracking.forget(utc_now() - max(KEPT, 2 * links_last))
         except Unreachable as error:
             log.warning("tidying_failed", error=str(error))
         await asyncio.sleep(TIDY_EVERY.total_seconds())

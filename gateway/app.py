@@ -24,6 +24,7 @@ from gateway.signing import (
     Signatures,
     SignedOnly,
 )
+from gateway.tracking import Tracker, add_tracking
 from gateway.transfers import Transfers
 from gateway.wire import Answer, Health, Invalid, Problem, Webhook
 from transfer.errors import Unreachable
@@ -59,6 +60,7 @@ def build(
     arrivals: Arrivals,
     signatures: Signatures,
     rt: RtHooks | None = None,
+    tracker: Tracker | None = None,
 ) -> FastAPI:
     """The application over its neighbours. Building it does nothing else."""
     app = FastAPI(
@@ -101,6 +103,8 @@ def build(
     app.add_middleware(SignedOnly, path="/tickets", signatures=signatures)
     if rt is not None:
         _add_rt(app, rt)
+    if tracker is not None:
+        add_tracking(app, tracker)
 
     @app.get("/healthz", tags=["health"], summary="The process answers")
     async def healthz() -> dict[str, str]:

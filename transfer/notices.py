@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from transfer.billing import split_month
@@ -18,11 +19,13 @@ from transfer.messages import Delivery, Mail
 from transfer.parties import Party, Person, Slot
 from transfer.templates import Letter, letter
 from transfer.templates.phrases import (
+    REASONS,
     again,
     agreed,
     asked_of,
     ending,
     held,
+    is_asked,
     mediated,
     mention,
     reason_of_refusal,
@@ -35,6 +38,8 @@ from transfer.templates.phrases import (
 from transfer.tickets import Intent
 from transfer.views import summary
 
+Linker = Callable[[str, Party, datetime], str]
+"""Makes the address of the page on which a party tracks the transfer of this key, as of then."""
 STAFF = "staff"
 FILER = "filer"
 """The reader of a reply on a ticket that belongs to none of the three parties."""
@@ -109,17 +114,18 @@ def deliveries(
     administrators: Mapping[Party, Sequence[Person]],
     staff: Sequence[str],
     mail_domain: str,
+    link: Linker | None = None,
 ) -> tuple[Delivery, ...]:
     """Return every mail and ticket reply that a change calls for.
 
     The same publication always gives the same ids and Message-IDs, so that publishing twice tells
-    nobody twice.
+    nobody twice. Each party's mails have its own ``link``, where links are made.
     """
     case, events = publication.case, publication.events
     current = [event for event in events if event.code in RULES and _stands(case, event)]
     told: list[Delivery] = []
     for party in Party if case.slots else ():
-        told += _to_party(case, current, party, administrators.get(party, ()), mail_domain)
+        told += _to_party(case, current, party, administrators.get(party, ()), mail_domain, link)
     for event in current:
         if RULES[event.code].answer and event.ticket_id:
             told.append(_answer(case, event, event.ticket_id))
@@ -134,6 +140,7 @@ def _to_party(
     party: Party,
     people: Sequence[Person],
     mail_domain: str,
+    link: Linker | None,
 ) -> Iterable[Delivery]:
     record = next(record for record in case.slots if record.slot.party is party)
     heard = [e for e in events if _concerns(RULES[e.code].parties, e, record.slot)]
@@ -146,7 +153,8 @@ def _to_party(
         )
         footer += " Please do not answer it: only tickets from your control panel count."
         for address, person in _reachable(people).items():
-            written = letter(template, facts, to=person.name, footer=footer)
+            page = link(case.key, party, event.at) if link else ""
+            written = letter(template, facts, to=person.name, footer=footer, link=page)
             yield _mail(case, event, party.value, address, written, mail_domain)
     answered = [e for e in heard if _concerns(RULES[e.code].reply, e, record.slot)]
     if answered and record.ticket_id:
@@ -220,7 +228,7 @@ def _chosen(
         again = event.code in ("ASKED_AGAIN", "CLEARED") and event.slot is record.slot
         asks = event.code == "OPENED" or again
         # A request to file is not buried under news; only a hold or the end makes it pointless.
-        place = _RANK["HELD"] if asks and _is_asked(case, record) else _RANK[event.code]
+        place = _RANK["HELD"] if asks and is_asked(case, record) else _RANK[event.code]
         return place, -event.seq
 
     ordered = sorted(events, key=rank)
@@ -260,12 +268,6 @@ def _stands(case: Case, event: Evidence) -> bool:
             return True
 
 
-def _is_asked(case: Case, record: Authorization) -> bool:
-    """Whether this party is waited for."""
-    mediated_now = record.slot is Slot.RELEASE and case.mediation is not None
-    return record.state is SlotState.REQUESTED and not mediated_now and not case.is_terminal
-
-
 def _template(case: Case, event: Evidence) -> str:
     if event.code == "RESUMED" and case.commit_at is not None:
         return "ready"
@@ -288,8 +290,9 @@ def _facts(case: Case, event: Evidence, record: Authorization) -> dict[str, obje
         "domain": case.shown_domain,
         "slot": slot.value,
         "mine": record,
-        "asked": _is_asked(case, record),
+        "asked": is_asked(case, record),
         "ask": asked_of(case, slot),
+        "reasons": REASONS,
         "ask_shortly": asked_of(case, slot, in_subject=True),
         "ticket": ticket_text(case, Intent(slot.value)),
         "refusal": ticket_text(case, Intent.REFUSE),

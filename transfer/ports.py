@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from transfer.case import Publication
+from transfer.case import Case, Publication
 from transfer.messages import (
     BillingOrder,
     Changed,
@@ -121,10 +121,17 @@ class Ledger(Protocol):
     One database transaction a call.
     """
 
-    async def publish(self, evidence: Sequence[EvidenceRow], mails: Sequence[Delivery]) -> None:
+    async def publish(
+        self,
+        evidence: Sequence[EvidenceRow],
+        mails: Sequence[Delivery],
+        told: Publication | None = None,
+    ) -> None:
         """Record evidence and put notices into the outbox. The same rows again change nothing.
 
         A transfer that was OPENED picks up the tickets parked for it: its survey has read them.
+        The case that was ``told`` of is what its parties can track from now on; an older one that
+        comes late is not.
         """
         ...
 
@@ -206,6 +213,36 @@ class Arrivals(Protocol):
 
     async def forget(self, before: datetime) -> None:
         """Drop what is older: answers, and parked tickets, which are too old to count by then."""
+        ...
+
+
+class Tracked(NamedTuple):
+    """What is known for a link: the case as it was last told of, when, and which links count.
+
+    ``case`` is ``None`` where nothing was told of it, or that is long ago.
+    """
+
+    case: Case | None
+    at: datetime | None
+    revoked_before: datetime | None
+
+
+class Tracking(Protocol):
+    """What the tracking page reads. The ledger keeps it up to date.
+
+    One database transaction a call.
+    """
+
+    async def tracked(self, key: str, party: Party) -> Tracked:
+        """A transfer, by its key, and before when links of this party are revoked."""
+        ...
+
+    async def revoke(self, keys: Sequence[str], parties: Sequence[Party], before: datetime) -> None:
+        """Let no link count any more that was made before then; never back."""
+        ...
+
+    async def forget(self, before: datetime) -> None:
+        """Drop what has not changed since then."""
         ...
 
 

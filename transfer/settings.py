@@ -62,13 +62,21 @@ class Settings(BaseSettings):
     """How often tickets are looked for that nobody announced; takes effect by ``setup``."""
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=8000, ge=0, le=65535)
+    public_url: str = Field(
+        default="", max_length=200, pattern=r"^(https?://[^\s/?#]+(/[^\s?#]*)?)?$"
+    )
+    """The gateway's address as people reach it; links in mails begin with it."""
+    tracking_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(default=(), max_length=10)
+    """Keys that sign the links to tracking pages, separated by commas, the newest first."""
+    tracking_days: int = Field(default=90, ge=1, le=3650)
+    """How long such a link is valid."""
     max_cached_workflows: int = Field(default=1000, ge=0)
     """Open transfers kept in the worker's memory, about 0.2 MB each."""
     log_format: str = Field(default="json", pattern="^(json|console)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @field_validator(
-        *("staff_notify", "webhook_secret", "rt_hook_secret", "own_authors"),
+        *("staff_notify", "webhook_secret", "rt_hook_secret", "own_authors", "tracking_keys"),
         *("rt_panels", "rt_closed"),
         mode="before",
     )

@@ -17,6 +17,7 @@ from transfer.adapters.memory import (
     MemoryDesk,
     MemoryLedger,
     MemoryStaffQueue,
+    MemoryTracking,
 )
 from transfer.adapters.sql.accounts import SqlAccounts
 from transfer.adapters.sql.arrivals import SqlArrivals
@@ -24,6 +25,7 @@ from transfer.adapters.sql.desk import SqlDesk
 from transfer.adapters.sql.engine import Database
 from transfer.adapters.sql.ledger import SqlLedger
 from transfer.adapters.sql.staff_queue import SqlStaffQueue
+from transfer.adapters.sql.tracking import SqlTracking
 from transfer.messages import BillingOrder, Delivery, EvidenceRow, Mail
 from transfer.parties import Charges, CustomerRecord, Person, ResellerRecord
 
@@ -56,6 +58,7 @@ class Stores:
     ledger: SqlLedger | MemoryLedger
     arrivals: SqlArrivals | MemoryArrivals
     staff_queue: SqlStaffQueue | MemoryStaffQueue
+    tracking: SqlTracking | MemoryTracking
     clock: Clock
     another: Callable[[], Stores]
     database: Database | None = field(default=None)
@@ -81,6 +84,7 @@ def sql_stores(
         ledger=SqlLedger(database),
         arrivals=SqlArrivals(database),
         staff_queue=SqlStaffQueue(database),
+        tracking=SqlTracking(database),
         clock=clock,
         another=another,
         database=database,
@@ -98,6 +102,7 @@ def memory_stores(clock: Clock) -> Stores:
         ledger=ledger,
         arrivals=MemoryArrivals(ledger),
         staff_queue=MemoryStaffQueue(desk),
+        tracking=MemoryTracking(ledger),
         clock=clock,
         another=lambda: stores,
     )

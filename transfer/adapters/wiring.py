@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import NamedTuple
 
 from transfer.adapters.rt import RtClient, RtStaffQueue, RtTickets, mapping
@@ -14,7 +15,9 @@ from transfer.adapters.sql.desk import SqlDesk
 from transfer.adapters.sql.engine import Database
 from transfer.adapters.sql.ledger import SqlLedger
 from transfer.adapters.sql.staff_queue import SqlStaffQueue
+from transfer.adapters.sql.tracking import SqlTracking
 from transfer.errors import InputInvalid
+from transfer.links import Links
 from transfer.ports import StaffQueue, Tickets
 from transfer.settings import Settings
 
@@ -28,6 +31,7 @@ class Neighbours(NamedTuple):
     arrivals: SqlArrivals
     staff_queue: StaffQueue
     mailer: SmtpMailer
+    tracking: SqlTracking
 
     @property
     def desk(self) -> SqlDesk:
@@ -64,11 +68,27 @@ async def neighbours(settings: Settings) -> AsyncGenerator[Neighbours]:
             arrivals=SqlArrivals(database),
             staff_queue=_staff_queue(settings, tracker, SqlStaffQueue(database)),
             mailer=smtp,
+            tracking=SqlTracking(database),
         )
     finally:
         await database.close()
         if tracker is not None:
             await tracker.close()
+
+
+def tracking_links(settings: Settings) -> Links | None:
+    """Who makes and reads links to tracking pages; nobody without keys or a public address.
+
+    Raises:
+        InputInvalid: a key is too short.
+    """
+    if not settings.tracking_keys or not settings.public_url:
+        return None
+    return Links(
+        [key.get_secret_value() for key in settings.tracking_keys],
+        settings.public_url,
+        timedelta(days=settings.tracking_days),
+    )
 
 
 def mailer(settings: Settings) -> SmtpMailer:

@@ -13,6 +13,7 @@ from transfer.commands.demo import demo
 from transfer.commands.desk import desk
 from transfer.commands.staff import staff
 from transfer.commands.tickets import tickets
+from transfer.commands.tracking import tracking
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,6 +29,7 @@ app.command()(transfers.ticket)
 app.command()(transfers.evidence)
 app.add_typer(staff, name="staff")
 app.add_typer(tickets, name="tickets")
+app.add_typer(tracking, name="tracking")
 app.add_typer(accounts, name="accounts")
 desk.command()(announce)
 app.add_typer(desk, name="desk")

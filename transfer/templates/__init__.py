@@ -22,6 +22,8 @@ MAX_SUBJECT = 120
 MAX_LINE = 500
 """Characters of anything that is filled in."""
 WIDTH = 76
+LINK = "See at any time where it stands, and what to file:"
+NOT_TO_OTHERS = "This page is for your account only: please do not pass its address on."
 _FACT, _QUOTE = "\t", "\x1f"
 
 
@@ -78,17 +80,33 @@ def clock(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%H:%M} UTC"
 
 
-def letter(template: str, facts: Mapping[str, object], *, to: str = "", footer: str = "") -> Letter:
-    """Fill in a template: for the person named ``to``, with a last line in small print."""
+def letter(
+    template: str,
+    facts: Mapping[str, object],
+    *,
+    to: str = "",
+    footer: str = "",
+    link: str = "",
+) -> Letter:
+    """Fill in a template: for the person named ``to``, with a last line in small print.
+
+    ``link`` is the reader's own page. It is ours, and longer than what else is filled in.
+    """
     filled = _environment().get_template(f"{template}.txt.j2").render({**_HELPERS, **facts})
     subject, _, body = filled.strip("\n").partition("\n")
     blocks = list(_blocks(body))
     if to:
         blocks.insert(0, _Block("paragraph", (f"Hello {one_line(to, 80)},",)))
+    if link:
+        blocks.append(_Block("link", (_Ours(link),)))
     if footer:
         blocks.append(_Block("footer", (one_line(footer),)))
     subject = one_line(subject, MAX_SUBJECT)
-    html = _environment().get_template("letter.html.j2").render(subject=subject, blocks=blocks)
+    html = (
+        _environment()
+        .get_template("letter.html.j2")
+        .render(subject=subject, blocks=blocks, about_link=(LINK, NOT_TO_OTHERS))
+    )
     return Letter(subject, "\n\n".join(_as_text(block) for block in blocks) + "\n", html)
 
 
@@ -111,6 +129,8 @@ def _as_text(block: _Block) -> str:
         case "facts":
             width = max(len(label) for label, _ in block.rows) + 2
             return "\n".join(f"  {label + ':':<{width}} {value}" for label, value in block.rows)
+        case "link":
+            return f"{LINK}\n{block.lines[0]}\n\n{NOT_TO_OTHERS}"
         case "footer":
             return "--\n" + _wrapped(block.lines[0])
         case _:

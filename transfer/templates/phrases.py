@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from transfer import reading, tickets
-from transfer.case import Case, Evidence, SlotState, State
+from transfer.case import Authorization, Case, Evidence, SlotState, State
 from transfer.judging import FIX
 from transfer.messages import StopCode
 from transfer.parties import Account, Slot
@@ -41,6 +41,15 @@ _AGAIN = {
     "TICKET_UNKNOWN": "the ticket cannot be found any more",
     "NOT_ADMIN": "the author of the ticket is not an administrator any more",
 }
+
+REASONS = (
+    "Reason: PAST_DUE_BALANCE Amount: 120.00 EUR Invoices: 1001, 1002",
+    "Reason: CONTRACT_TERM_ACTIVE Ends: 2027-03-31",
+    "Reason: COMMERCIAL_OBJECTION",
+    "Reason: UNRELATED_DEBT",
+    "Reason: OTHER, followed by a sentence of your own",
+)
+"""What an old reseller may give as its reason, as it has to be written."""
 
 _AFTER_REASON = re.compile(r"\breason ?: ?other\b", re.IGNORECASE)
 
@@ -92,6 +101,12 @@ def asked_of(case: Case, slot: Slot, *, in_subject: bool = False) -> str:
         Slot.AUTHORIZE: f"authorize the move to {new}",
         Slot.ACCEPT: f"accept {what} from {old}",
     }[slot]
+
+
+def is_asked(case: Case, record: Authorization) -> bool:
+    """Whether this party is waited for."""
+    mediated_now = record.slot is Slot.RELEASE and case.mediation is not None
+    return record.state is SlotState.REQUESTED and not mediated_now and not case.is_terminal
 
 
 def waiting_for(case: Case, reader: Slot) -> str:
@@ -151,16 +166,19 @@ def mediated(case: Case, reader: Slot) -> str:
             return "it cannot be given by ticket at the moment"
 
 
-def held(case: Case) -> str:
-    """Why it is on hold, as far as the parties may know."""
+def held(case: Case, *, in_their_words: bool = True) -> str:
+    """Why it is on hold, as far as the parties may know; with what staff wrote, or without."""
     if case.hold is None:
         return ""
-    by_us = case.hold.by == "re-check"
+    by_us = case.hold.by == "re-check" or not in_their_words
     return _stopped(case, case.hold.code.value, "" if by_us else case.hold.reason)
 
 
-def ending(case: Case, event: Evidence, reader: Slot) -> tuple[str, str]:
-    """How a transfer ended without a move, in a word or two, and why, as the rest of a sentence."""
+def ending(case: Case, event: Evidence | None, reader: Slot) -> tuple[str, str]:
+    """How a transfer ended without a move, in a word or two, and why, as the rest of a sentence.
+
+    Without the ``event`` that ended it, what staff wrote is left out.
+    """
     slot = next((s for s in Slot if s.value == case.outcome_code), None)
     who = one_line(case.account(slot.party), 200) if slot else "one of the three"
     has = "you have" if slot is reader else f"{who} has"
@@ -174,7 +192,7 @@ def ending(case: Case, event: Evidence, reader: Slot) -> tuple[str, str]:
             asked = f"{who} did not {slot.value} it in time" if slot else ""
             return "has expired", asked or "not all three had agreed in time"
         case State.CANCELLED:
-            by_us = event.who == "re-check"
+            by_us = event is None or event.who == "re-check"
             why = _stopped(case, case.outcome_code, "" if by_us else case.outcome_reason)
             return "was cancelled", why or f"it was cancelled, and {_ASK_US}"
         case _:

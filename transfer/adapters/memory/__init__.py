@@ -11,6 +11,7 @@ from transfer.adapters.memory.arrivals import MemoryArrivals
 from transfer.adapters.memory.desk import MemoryDesk
 from transfer.adapters.memory.ledger import MemoryLedger
 from transfer.adapters.memory.staff import MemoryMailer, MemoryStaffQueue
+from transfer.adapters.memory.tracking import MemoryTracking
 
 __all__ = [
     "MemoryAccounts",
@@ -19,4 +20,5 @@ __all__ = [
     "MemoryLedger",
     "MemoryMailer",
     "MemoryStaffQueue",
+    "MemoryTracking",
 ]

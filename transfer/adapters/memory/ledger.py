@@ -7,6 +7,7 @@ from datetime import datetime
 
 from transfer.adapters.memory.neighbour import Neighbour
 from transfer.adapters.tools import LEASE, one_line, opened_in, use_of
+from transfer.case import Publication
 from transfer.messages import Delivery, DeliveryState, EvidenceRow, ParkedTicket
 
 
@@ -20,10 +21,20 @@ class MemoryLedger(Neighbour):
         self.outbox: dict[str, Delivery] = {}
         self.leases: dict[str, datetime] = {}
         self.parked: dict[str, ParkedTicket] = {}
+        self.tracked: dict[str, Publication] = {}
 
-    async def publish(self, evidence: Sequence[EvidenceRow], mails: Sequence[Delivery]) -> None:
+    async def publish(
+        self,
+        evidence: Sequence[EvidenceRow],
+        mails: Sequence[Delivery],
+        told: Publication | None = None,
+    ) -> None:
         """See ``Ledger.publish``."""
         self.reach()
+        if told is not None and told.events:
+            known = self.tracked.get(told.case.key)
+            if known is None or known.events[-1].seq < told.events[-1].seq:
+                self.tracked[told.case.key] = told
         for row in evidence:
             self.rows.setdefault((row.key, row.seq), row)
         for use in use_of(evidence):

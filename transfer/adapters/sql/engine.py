@@ -157,6 +157,21 @@ async def replace(connection: AsyncConnection, table: Table, row: Mapping[str, o
     await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values))
 
 
+async def replace_if_newer(
+    connection: AsyncConnection, table: Table, row: Mapping[str, object], by: str
+) -> None:
+    """Insert a row; one whose key is there takes these values where its ``by`` is less."""
+    insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
+    keys = [column.name for column in table.primary_key]
+    values = {name: value for name, value in row.items() if name not in keys}
+    statement = insert(table).values(dict(row))
+    await connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=keys, set_=values, where=table.c[by] < statement.excluded[by]
+        )
+    )
+
+
 def _normalised(url: str) -> URL:
     try:
         parsed = make_url(url.strip())

@@ -10,7 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from transfer.adapters.sql.engine import Database, insert_new
 from transfer.adapters.sql.schema import deliveries, evidence, parked_tickets, ticket_uses
+from transfer.adapters.sql.tracking import track
 from transfer.adapters.tools import LEASE, one_line, opened_in, use_of
+from transfer.case import Publication
 from transfer.messages import Delivery, DeliveryState, EvidenceRow, Mail
 
 
@@ -20,9 +22,16 @@ class SqlLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def publish(self, evidence: Sequence[EvidenceRow], mails: Sequence[Delivery]) -> None:
+    async def publish(
+        self,
+        evidence: Sequence[EvidenceRow],
+        mails: Sequence[Delivery],
+        told: Publication | None = None,
+    ) -> None:
         """See ``Ledger.publish``."""
         async with self._database.write() as connection:
+            if told is not None and told.events:
+                await track(connection, told)
             await insert_new(connection, _evidence, [row.model_dump() for row in evidence])
             await insert_new(connection, ticket_uses, use_of(evidence))
             await put_out(connection, mails)

@@ -216,6 +216,26 @@ deliveries = Table(
     ),
 )
 
+# -- the tracking page ---------------------------------------------------------------------------
+# `told` is the number of the newest evidence in it, `case` the whole of it as JSON.
+tracked_cases = Table(
+    "tracked_cases",
+    metadata,
+    Column("key", Txt, primary_key=True),
+    Column("told", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("case", Txt, nullable=False),
+)
+
+# Links of this party that were made before count no more.
+tracking_revocations = Table(
+    "tracking_revocations",
+    metadata,
+    Column("key", Txt, primary_key=True),
+    Column("party", Txt, primary_key=True),
+    Column("before", UtcDateTime, nullable=False),
+)
+
 # -- the gateway ---------------------------------------------------------------------------------
 webhook_events = Table(
     "webhook_events",
