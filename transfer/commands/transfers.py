@@ -16,6 +16,7 @@ import typer
 from pydantic_core import to_jsonable_python
 from rich.markup import escape
 from temporalio.client import (
+    Client,
     WorkflowExecution,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
@@ -37,6 +38,8 @@ from transfer.messages import (
     SubmissionAnswer,
     TransferRequest,
 )
+from transfer.parties import fold
+from transfer.saved_views import SAVED_VIEWS
 from transfer.settings import load_settings
 from transfer.temporal import (
     CUSTOMER_DOMAIN,
@@ -53,6 +56,8 @@ from transfer.views import EvidenceView, Status
 from workflows.customer_transfer import CustomerTransfer
 
 MAX_LISTED = 500
+ASKED_AT_ONCE = 10
+"""Transfers that are asked at the same time for what the list does not know."""
 WATCH_EVERY_SECONDS = 0.5
 ANSWER_TIMEOUT = timedelta(seconds=90)
 """How long ``ticket --wait`` waits: a ticket that is not there is looked for for a minute."""
@@ -175,29 +180,41 @@ def list_(
         str | None, typer.Option("--waiting-on", help="release, authorize, accept or staff.")
     ] = None,
     escalated: Annotated[bool, typer.Option("--escalated", help="Only escalated ones.")] = False,
+    view: Annotated[
+        str | None, typer.Option("--view", help=f"A saved view: {', '.join(SAVED_VIEWS)}.")
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", help="Who mediates, for the view mine-to-mediate.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """List transfers, the newest first."""
+    saved = SAVED_VIEWS.get(view or "")
+    if view is not None and saved is None:
+        raise InputInvalid(f"--view takes {', '.join(SAVED_VIEWS)}.")
+    if bool(by.strip()) is not (saved is not None and saved.by_mediator):
+        raise InputInvalid("--view mine-to-mediate needs --by NAME, and nothing else takes it.")
     if waiting_on not in (None, "release", "authorize", "accept", "staff"):
         raise InputInvalid("--waiting-on takes release, authorize, accept or staff.")
-    query = 'WorkflowType="CustomerTransfer"'
+    query = saved.query(now()) if saved else 'WorkflowType="CustomerTransfer"'
     if state:
         query += f' AND {TRANSFER_STATE.name}="{state.value}"'
     if waiting_on:
         query += f' AND {WAITING_ON.name}="{waiting_on}"'
     if escalated:
         query += f" AND {ESCALATED.name}=true"
-    run(_list(query, as_json=as_json))
+    run(_list(query, by, as_json=as_json))
 
 
-async def _list(query: str, *, as_json: bool) -> None:
+async def _list(query: str, mediator: str, *, as_json: bool) -> None:
     client = await temporal()
-    found = [
+    listed = [
         _row(execution)
         async for execution in client.list_workflows(
             query, limit=MAX_LISTED, rpc_timeout=RPC_TIMEOUT
         )
     ]
+    found = await _mediated_by(mediator, listed, client) if mediator else listed
     if as_json:
         document(found)
         return
@@ -219,8 +236,27 @@ async def _list(query: str, *, as_json: bool) -> None:
             for row in found
         ),
     )
-    if len(found) == MAX_LISTED:
-        say(f"The first {MAX_LISTED}; narrow it down with --state, --waiting-on or --escalated.")
+    if len(listed) == MAX_LISTED:
+        say(f"The first {MAX_LISTED}; narrow it down with --view, --state or --waiting-on.")
+
+
+async def _mediated_by(
+    mediator: str, listed: list[dict[str, Any]], client: Client
+) -> list[dict[str, Any]]:
+    """Those that a staff member has taken: the list does not know, so each transfer is asked."""
+    found: list[dict[str, Any]] = []
+    for start in range(0, len(listed), ASKED_AT_ONCE):
+        rows = listed[start : start + ASKED_AT_ONCE]
+        owners = await asyncio.gather(*(_mediator(client, row["transfer_id"]) for row in rows))
+        found += [
+            row for row, owner in zip(rows, owners, strict=True) if fold(owner) == fold(mediator)
+        ]
+    return found
+
+
+async def _mediator(client: Client, transfer_id: str) -> str:
+    transfer = client.get_workflow_handle_for(CustomerTransfer.run, transfer_id)
+    return (await status_of(transfer)).mediator or ""
 
 
 def _row(execution: WorkflowExecution) -> dict[str, Any]:
