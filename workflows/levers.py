@@ -52,8 +52,8 @@ class Levers:
         return views.status(self._case)
 
     @workflow.update(
-        description="Move a deadline later: "
-        '{"staff", "reason", "until": "2026-12-24T12:00:00Z", "which": "transfer"}'
+        description="Move a deadline later (which: release, authorize, accept or transfer): "
+        '{"staff": "sam", "reason": "asked", "until": "2026-12-24T12:00:00Z", "which": "release"}'
     )
     def extend_deadline(self, body: RawValue = NOTHING) -> views.Status:
         """Move the transfer's or a party's deadline later."""
@@ -64,7 +64,8 @@ class Levers:
         self._check(levers.extend_deadline, ExtendDeadline, body)
 
     @workflow.update(
-        description='Stop every clock: {"staff", "reason", "code": "OWNERSHIP_DISPUTED"}'
+        description="Stop every clock until resumed: "
+        '{"staff": "sam", "reason": "two owners claim it", "code": "OWNERSHIP_DISPUTED"}'
     )
     def hold(self, body: RawValue = NOTHING) -> views.Status:
         """Stop every clock until resumed."""
@@ -74,7 +75,9 @@ class Levers:
     def _check_hold(self, body: RawValue = NOTHING) -> None:
         self._check(levers.hold, Hold, body)
 
-    @workflow.update(description='Go on after a hold: {"staff", "reason"}')
+    @workflow.update(
+        description='Go on after a hold: {"staff": "sam", "reason": "the owner is known"}'
+    )
     def resume(self, body: RawValue = NOTHING) -> views.Status:
         """Go on after a hold."""
         return self._pull(levers.resume, Resume, body)
@@ -83,7 +86,10 @@ class Levers:
     def _check_resume(self, body: RawValue = NOTHING) -> None:
         self._check(levers.resume, Resume, body)
 
-    @workflow.update(description='End the transfer: {"staff", "reason", "code": "FRAUD_SUSPECTED"}')
+    @workflow.update(
+        description="End the transfer, for good: "
+        '{"staff": "sam", "reason": "the customer called", "code": "CUSTOMER_OBJECTS"}'
+    )
     def cancel(self, body: RawValue = NOTHING) -> views.Status:
         """End the transfer."""
         return self._pull(levers.cancel, Cancel, body)
@@ -92,7 +98,7 @@ class Levers:
     def _check_cancel(self, body: RawValue = NOTHING) -> None:
         self._check(levers.cancel, Cancel, body)
 
-    @workflow.update(description='Become the mediator: {"staff", "reason"}')
+    @workflow.update(description='Become the mediator: {"staff": "sam", "reason": "mine"}')
     def take_case(self, body: RawValue = NOTHING) -> views.Status:
         """Become the mediator."""
         return self._pull(levers.take_case, TakeCase, body)
@@ -102,8 +108,8 @@ class Levers:
         self._check(levers.take_case, TakeCase, body)
 
     @workflow.update(
-        description="Decide what an ambiguous ticket says: "
-        '{"staff", "reason", "ticket_id": "1042", "what": "authorize"}'
+        description="Decide what an ambiguous ticket says (what: a signal's name): "
+        '{"staff": "sam", "reason": "clear enough", "ticket_id": "1042", "what": "authorize"}'
     )
     def admit_ticket(self, body: RawValue = NOTHING) -> views.Status:
         """Decide what an ambiguous ticket says."""
@@ -115,7 +121,7 @@ class Levers:
 
     @workflow.update(
         description="Decide that an ambiguous ticket does not count: "
-        '{"staff", "reason", "ticket_id": "1042"}'
+        '{"staff": "sam", "reason": "sets a condition", "ticket_id": "1042"}'
     )
     def reject_ticket(self, body: RawValue = NOTHING) -> views.Status:
         """Decide that an ambiguous ticket does not count."""
@@ -126,7 +132,8 @@ class Levers:
         self._check(levers.reject_ticket, RejectTicket, body)
 
     @workflow.update(
-        description='Propose, or as a second person confirm, a release: {"staff", "reason"}'
+        description="Release in the old reseller's place; a second person confirms by the same: "
+        '{"staff": "sam", "reason": "bankrupt, see file 7"}'
     )
     def release_on_behalf(self, body: RawValue = NOTHING) -> views.Status:
         """Release in the old reseller's place, by two staff members, where the policy allows it."""
@@ -136,7 +143,9 @@ class Levers:
     def _check_release_on_behalf(self, body: RawValue = NOTHING) -> None:
         self._check(levers.release_on_behalf, ReleaseOnBehalf, body)
 
-    @workflow.update(description='Try a stuck commit again, now: {"staff", "reason"}')
+    @workflow.update(
+        description='Try a stuck commit again, now: {"staff": "sam", "reason": "database mended"}'
+    )
     def retry_commit(self, body: RawValue = NOTHING) -> views.Status:
         """Try a stuck commit again, now."""
         return self._pull(levers.retry_commit, RetryCommit, body)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import json
 from collections.abc import AsyncIterator
 
+from pydantic import BaseModel
+from temporalio import workflow
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.converter import DataConverter
 
 from tests.workflows.world import World
+from transfer import levers
 from transfer.case import State
 from transfer.errors import Unreachable
+from transfer.messages import Doorbell, Submission
+from workflows.customer_transfer import CustomerTransfer
 
 
 async def told(world: World) -> str:
@@ -89,3 +96,27 @@ async def test_the_timeline_is_in_sentences(real_world: World) -> None:
     assert "Tell the staff queue that this is settled" in said
     assert all(text[0].isupper() for text in said), said
     assert not any("SLOT_" in text or "_" in text for text in said), said
+
+
+def test_every_handler_says_what_it_takes_with_json_to_paste() -> None:
+    """The dialogs of the UI show the description, and take one JSON object."""
+    definition = workflow._Definition.must_from_class(CustomerTransfer)
+    for name, update in definition.updates.items():
+        rule = getattr(levers, name or "", None)
+        kind = (
+            inspect.signature(rule, eval_str=True).parameters["action"].annotation
+            if rule
+            else Submission
+        )
+        assert fits(update.description, kind), name
+    for name, signal in definition.signals.items():
+        assert name is None or fits(signal.description, Doorbell), name
+    for query in definition.queries.values():
+        assert query.description
+
+
+def fits(description: str | None, kind: type[BaseModel]) -> bool:
+    """Whether a description ends in an object with every field of a message."""
+    says, _, example = (description or "").partition(": {")
+    sent = json.loads("{" + example)
+    return bool(says) and sent.keys() == kind.model_fields.keys() and bool(kind(**sent))
