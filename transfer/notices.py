@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
+from transfer import briefing
 from transfer.billing import split_month
 from transfer.case import Authorization, Case, Evidence, Publication, SlotState
 from transfer.messages import Delivery, Mail
@@ -197,6 +198,8 @@ def _to_staff(
         "event": event,
         "heading": staff_heading(case, event),
         "todo": staff_todo(case, event),
+        "needed": briefing.why(case),
+        "ways": briefing.ways(case, event.at),
         "summary": summary(case),
         "also": [f"Also: {staff_heading(case, e)}." for e in heard[1 : MAX_MENTIONS + 1]],
     }

@@ -12,7 +12,7 @@ from activities.accounts import AccountActivities
 from activities.notices import NoticeActivities
 from activities.staff import StaffActivities
 from activities.tickets import TicketActivities
-from transfer import clocks, commit, levers, mediation, opening, submissions, views
+from transfer import briefing, clocks, commit, levers, mediation, opening, submissions, views
 from transfer.case import Case, Publication, State
 from transfer.commit import Commit
 from transfer.details import happened
@@ -208,7 +208,7 @@ class CustomerTransfer(Doorbells, Levers):
         while (page := self._page()) is not None:
             await do(
                 StaffActivities.escalate,
-                page,
+                briefing.briefed(self._case, page, workflow.now()),
                 summary=_to_staff(page),
             )
             self._escalation = None if page.state is EscalationState.CLOSED else page
