@@ -106,9 +106,9 @@ def tracking_page(case: Case, party: Party, told_at: datetime, now: datetime) ->
         domain=case.shown_domain,
         reader=_name(case, record.slot),
         route=(
-            ("Customer", one_line(case.customer, MAX_NAME)),
-            ("From", one_line(case.old, MAX_NAME)),
-            ("To", one_line(case.new, MAX_NAME)),
+            ("Customer", _name(case, Slot.AUTHORIZE)),
+            ("From", _name(case, Slot.RELEASE)),
+            ("To", _name(case, Slot.ACCEPT)),
         ),
         mark=mark,
         state=state,
@@ -162,7 +162,7 @@ def _state(case: Case, mine: Authorization) -> tuple[Mark, str]:
 
 def _lead(case: Case, mine: Authorization, now: datetime) -> Iterator[Words]:
     """What that means for the reader."""
-    old, new = one_line(case.old, MAX_NAME), one_line(case.new, MAX_NAME)
+    old, new = _name(case, Slot.RELEASE), _name(case, Slot.ACCEPT)
     match case.state:
         case State.COMPLETED if case.completed_at:
             yield ("The transfer is complete. It was moved on ", case.completed_at, ".")
@@ -226,7 +226,8 @@ def _mediation(case: Case, mine: Authorization, old: str) -> Iterator[Words]:
 
 # -- the steps ---------------------------------------------------------------------------------
 def _name(case: Case, slot: Slot) -> str:
-    return one_line(case.account(slot.party), MAX_NAME)
+    account = case.account(slot.party)
+    return one_line(account, MAX_NAME) or one_line(account.id, MAX_NAME)
 
 
 def _step(case: Case, record: Authorization, reader: Slot) -> Step:
@@ -326,7 +327,9 @@ def _about_own_tickets(case: Case, mine: Authorization) -> Iterator[Words]:
             yield (f"Our support staff are reading your ticket {ticket}, which is unclear.",)
             yield ("It is quicker to file a new one.",)
     unclear = {doubt.ticket.id for doubt in case.doubts}
-    for rejection in mine.rejected[-MAX_REJECTED:]:
+    # A ticket that was not found may be anybody's: who rang for it is not known.
+    own = [r for r in mine.rejected if r.code != "TICKET_UNKNOWN"]
+    for rejection in own[-MAX_REJECTED:]:
         if rejection.ticket_id not in unclear:
             fix = one_line(fix_for(case, mine.slot, rejection.code))
             yield (f"Your ticket {one_line(rejection.ticket_id)} does not count. {fix}",)

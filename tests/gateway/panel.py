@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Callable
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -18,12 +18,20 @@ from gateway.app import RtHooks, build
 from gateway.hooks import Porter
 from gateway.reception import Desk, Stores
 from gateway.signing import RtSignatures, Signatures
+from gateway.tracking import Tracker
 from gateway.wire import EXAMPLE
 from tests.adapters.stores import ACCOUNTS
 from transfer.accounts_file import AccountsFile
-from transfer.adapters.memory import MemoryAccounts, MemoryArrivals, MemoryDesk, MemoryLedger
+from transfer.adapters.memory import (
+    MemoryAccounts,
+    MemoryArrivals,
+    MemoryDesk,
+    MemoryLedger,
+    MemoryTracking,
+)
 from transfer.adapters.memory.neighbour import Neighbour
 from transfer.commands.announce import announcement
+from transfer.links import Links
 from transfer.messages import TransferRequest
 from transfer.parties import Facts, Slot
 from transfer.policy import Policy
@@ -32,6 +40,7 @@ from transfer.tickets import Intent, text_to_file
 RT_SECRET = "a secret that Request Tracker signs with"
 SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 OLD_SECRET = "whsec_b2xkIG9sZCBvbGQgb2xkIG9sZCBvbGQgb2xkIG9sZA=="
+TRACKING_KEYS = ("the newest key that signs the links", "the key before it, which still counts")
 HOME = "transfer-example.com"
 FILERS = {
     Slot.RELEASE: ("acme", "acme-admin"),
@@ -138,6 +147,8 @@ class Gateway(Sender):
         self.ledger = MemoryLedger()
         self.arrivals = MemoryArrivals(self.ledger)
         self.transfers = MemoryTransfers()
+        self.tracking = MemoryTracking(self.ledger)
+        self.links = Links(TRACKING_KEYS, "http://gateway.test", timedelta(days=90))
         self.neighbours = (
             *(self.accounts, self.tickets, self.ledger, self.arrivals),
             self.transfers,
@@ -154,7 +165,9 @@ class Gateway(Sender):
             self.tickets, self.desk, clock=lambda: datetime.now(UTC), pauses=(0.01,) * 6
         )
         rt = RtHooks(self.porter, RtSignatures([SecretStr(RT_SECRET)]))
-        self.app = build(self.desk, self.transfers, self.arrivals, secrets, rt)
+        self.now = datetime.now(UTC)
+        tracker = Tracker(self.links, self.tracking, lambda: self.now)
+        self.app = build(self.desk, self.transfers, self.arrivals, secrets, rt, tracker)
         super().__init__("http://gateway.test", httpx.ASGITransport(self.app))
 
     async def file(
