@@ -277,7 +277,9 @@ def _next(case: Case) -> Iterator[str]:
     clock = next_clock(case)
     if clock is None:
         return
-    lines = f"**If nothing comes:** {_at(clock.at)}: {escaped(clock.what, MAX_SENTENCE)}."
+    is_ours = clock.tick in (Tick.COMMIT, Tick.RETRY_COMMIT)
+    head = "Next" if is_ours else "If nothing comes"
+    lines = f"**{head}:** {_at(clock.at)}: {escaped(clock.what, MAX_SENTENCE)}."
     if case.is_open_to_parties and case.expires_at and clock.tick is not Tick.EXPIRE:
         lines += f" The whole transfer expires at {_at(case.expires_at)}."
     yield lines
