@@ -19,7 +19,8 @@ from gateway.reception import reception
 from gateway.transfers import TemporalTransfers
 from transfer import logs, notices
 from transfer.adapters.tools import utc_now
-from transfer.adapters.wiring import neighbours, tracking_links
+from transfer.adapters.wiring import channels, neighbours, tracking_links
+from transfer.alerts import alerts
 from transfer.commands.console import leave
 from transfer.postman import Postman
 from transfer.settings import Settings, load_settings
@@ -41,7 +42,13 @@ async def main(settings: Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    links = tracking_links(settings)
+    links, alerting = tracking_links(settings), channels(settings)
+    letters = partial(
+        notices.deliveries,
+        staff=settings.staff_notify,
+        mail_domain=settings.mail_domain,
+        link=links.to if links else None,
+    )
     async with neighbours(settings) as near:
         retry = timedelta(seconds=settings.notice_retry_seconds)
         postman = Postman(
@@ -51,15 +58,13 @@ async def main(settings: Settings) -> None:
             clock=utc_now,
             poll_every=min(POLL, retry),
             first_retry=retry,
+            channels=alerting,
         )
         notice = NoticeActivities(
             near.accounts,
             near.ledger,
-            compose=partial(
-                notices.deliveries,
-                staff=settings.staff_notify,
-                mail_domain=settings.mail_domain,
-                link=links.to if links else None,
+            compose=lambda publication, administrators: (
+                letters(publication, administrators) + alerts(publication, alerting.names)
             ),
             wake_postman=postman.wake,
         )

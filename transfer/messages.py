@@ -220,8 +220,15 @@ class DeliveryState(StrEnum):
     FAILED = "FAILED"
 
 
+CHANNEL = "channel "
+"""Begins the reader of what is told on one of staff's channels; its name follows."""
+
+
 class Delivery(Value):
-    """One notice on its way to one recipient: a mail, or a reply on ``ticket_id``."""
+    """One notice on its way: a mail, a reply on ``ticket_id``, or the text ``reply`` on a channel.
+
+    It is for a channel if it is neither of the others; ``reader`` names it then.
+    """
 
     id: str
     key: str
@@ -236,6 +243,12 @@ class Delivery(Value):
     last_error: str = ""
     next_try_at: Instant | None = None
     sent_at: Instant | None = None
+
+    @property
+    def channel(self) -> str:
+        """The name of the channel that it is for; empty for mails and replies."""
+        is_alert = self.mail is None and self.ticket_id is None
+        return self.reader.removeprefix(CHANNEL) if is_alert else ""
 
 
 class BillingOrder(Value):

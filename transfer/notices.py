@@ -323,7 +323,7 @@ def _facts(case: Case, event: Evidence, record: Authorization) -> dict[str, obje
 def _mail(
     case: Case, event: Evidence, reader: str, address: str, written: Letter, mail_domain: str
 ) -> Delivery:
-    identity = _digest(case.key, str(event.seq), reader, "mail", address.casefold())
+    identity = digest(case.key, str(event.seq), reader, "mail", address.casefold())
     return Delivery(
         id=identity,
         key=case.key,
@@ -344,7 +344,7 @@ def _reply(
     case: Case, event: Evidence, reader: str, ticket_id: str, written: Letter, once: str
 ) -> Delivery:
     return Delivery(
-        id=_digest(case.key, once, reader, "reply", ticket_id),
+        id=digest(case.key, once, reader, "reply", ticket_id),
         key=case.key,
         event=event.code,
         reader=reader,
@@ -354,5 +354,6 @@ def _reply(
     )
 
 
-def _digest(*parts: str) -> str:
+def digest(*parts: str) -> str:
+    """A delivery's id: the same parts give the same one."""
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]

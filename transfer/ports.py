@@ -271,6 +271,23 @@ class Mailer(Protocol):
         ...
 
 
+class Channels(Protocol):
+    """Staff's other channels: a chat, a pager."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all that there are."""
+        ...
+
+    async def tell(self, channel: str, text: str) -> None:
+        """Say something on the channel of this name; the first line is its title.
+
+        Raises:
+            Unreachable: it is away, or did not take it; it may have been said all the same.
+        """
+        ...
+
+
 class StaffQueue(Protocol):
     """Where escalations wait for a person."""
 

@@ -15,7 +15,7 @@ import structlog
 
 from transfer.errors import MailRefused, TicketNotFound, TransferError, Unreachable
 from transfer.messages import Delivery, Mail
-from transfer.ports import Ledger, Mailer, Tickets
+from transfer.ports import Channels, Ledger, Mailer, Tickets
 
 FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(minutes=15)
@@ -28,12 +28,16 @@ LAST_ROUND = timedelta(seconds=20)
 """How long the deliveries under way may take when the worker stops."""
 LONGEST_DELIVERY = timedelta(seconds=45)
 """Shorter than the minute for which the ledger leases a delivery, lest another postman sends it."""
+MAX_ASIDE = 100
+"""Alerts under way at the same time; more wait for their lease to end."""
 
 log = structlog.get_logger(__name__)
 
 
 class Postman:
     """Delivers what is due: mails to the mail server, replies to the ticket system.
+
+    Alerts go to staff's channels aside: no round waits for them, whatever a channel does.
 
     One delivery's failure is its own. Only when the mail server leaves us waiting, other mails are
     put off for a moment without being tried: ticket replies must not queue behind its timeouts.
@@ -48,14 +52,17 @@ class Postman:
         clock: Callable[[], datetime],
         poll_every: timedelta,
         first_retry: timedelta = FIRST_RETRY,
+        channels: Channels | None = None,
     ) -> None:
         self._ledger = ledger
         self._mailer = mailer
         self._tickets = tickets
+        self._channels = channels
         self._clock = clock
         self._poll_every = poll_every
         self._first_retry = first_retry
         self._woken = asyncio.Event()
+        self._aside = set[asyncio.Task[None]]()
         self._no_mail_before: datetime | None = None
 
     def wake(self) -> None:
@@ -77,6 +84,7 @@ class Postman:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LAST_ROUND.total_seconds()):
                         await going
+                        await self.told_aside()
                 raise
             if tried == 0:
                 with contextlib.suppress(TimeoutError):
@@ -86,12 +94,23 @@ class Postman:
     async def deliver_due(self) -> int:
         """Try everything that is due, at most ``AT_ONCE``, and return how many that were.
 
+        Alerts are only begun.
+
         Raises:
             Unreachable: the ledger is away; nothing was tried.
         """
         due = await self._ledger.due(self._clock(), AT_ONCE)
-        await asyncio.gather(*(self._deliver(delivery) for delivery in due))
+        for alert in due:
+            if alert.channel and len(self._aside) < MAX_ASIDE:
+                task = asyncio.create_task(self._deliver(alert))
+                self._aside.add(task)
+                task.add_done_callback(self._aside.discard)
+        await asyncio.gather(*(self._deliver(one) for one in due if not one.channel))
         return len(due)
+
+    async def told_aside(self) -> None:
+        """Wait for the alerts that are under way."""
+        await asyncio.gather(*self._aside)
 
     async def _round(self) -> int:
         try:
@@ -108,7 +127,7 @@ class Postman:
             "key": delivery.key,
             "notice": delivery.event,
             "reader": delivery.reader,
-            "channel": "mail" if delivery.mail else "ticket",
+            "channel": delivery.channel or ("mail" if delivery.mail else "ticket"),
         }
         error = await self._try(delivery)
         now = self._clock()
@@ -142,6 +161,10 @@ class Postman:
                     await self._send(delivery.mail)
                 elif delivery.ticket_id is not None:
                     await self._tickets.reply(delivery.ticket_id, delivery.id, delivery.reply)
+                elif self._channels is not None:
+                    await self._channels.tell(delivery.channel, delivery.reply)
+                else:
+                    return Unreachable("This worker has no channels: see TRANSFER_STAFF_CHANNELS.")
         except TimeoutError:
             return Unreachable(f"No answer within {LONGEST_DELIVERY.total_seconds():g} s.")
         except Exception as error:  # noqa: BLE001 - it is told to the ledger, and logged there

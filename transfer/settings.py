@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated
@@ -49,6 +50,8 @@ class Settings(BaseSettings):
     """The queue in Request Tracker in which escalations are tickets; empty: no tickets there."""
     staff_notify: Annotated[tuple[str, ...], NoDecode] = Field(default=())
     """Mail addresses of the staff who hear of escalations, separated by commas."""
+    staff_channels: Annotated[tuple[SecretStr, ...], NoDecode] = Field(default=(), max_length=20)
+    """Staff's other channels, as apprise's URLs, separated by commas or white space."""
     notice_retry_seconds: float = Field(default=10, gt=0, le=900)
     """How soon a notice that did not arrive is tried again: doubled each time, to 15 minutes."""
     policy_file: Path | None = None
@@ -84,6 +87,15 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("staff_channels", mode="before")
+    @classmethod
+    def _split_urls(cls, value: object) -> object:
+        """Split at a comma or space that a URL follows: apprise's URLs have commas of their own."""
+        if isinstance(value, str):
+            parts = re.split(r"[\s,]+(?=[A-Za-z0-9+_-]+://)", value)
+            return tuple(part for part in (part.strip(" ,\t\r\n") for part in parts) if part)
         return value
 
     @property

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 
 from transfer.adapters.memory import MemoryAccounts, MemoryDesk, MemoryLedger, MemoryMailer
 from transfer.errors import Unreachable
-from transfer.messages import Delivery, DeliveryState, Mail
+from transfer.messages import CHANNEL, Delivery, DeliveryState, Mail
 from transfer.parties import Person
-from transfer.postman import AT_ONCE, Postman
+from transfer.postman import AT_ONCE, MAX_ASIDE, Postman
 
 MONDAY = datetime(2026, 11, 2, 14, 30, tzinfo=UTC)
 
@@ -28,12 +28,14 @@ class Town:
         self.mailer = Mailer(self)
         self.desk = MemoryDesk(MemoryAccounts(), clock=lambda: self.now)
         self.ticket = self.desk.add("acme", Person(id="ann"), ("Hello", "there"), MONDAY)
+        self.channels = Channels()
         self.postman = Postman(
             self.ledger,
             self.mailer,
             self.desk,
             clock=lambda: self.now,
             poll_every=timedelta(hours=1),
+            channels=self.channels,
         )
 
     def after(self, **length: float) -> None:
@@ -47,6 +49,24 @@ class Town:
 
     def next_try(self, delivery_id: str) -> datetime | None:
         return self.ledger.outbox[delivery_id].next_try_at
+
+
+class Channels:
+    """A channel that hears, is away, or hangs until it is let go."""
+
+    names = ("chat-1",)
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+        self.away = False
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
+
+    async def tell(self, channel: str, text: str) -> None:
+        await self.goes_on.wait()
+        if self.away or channel not in self.names:
+            raise Unreachable("no chat today")
+        self.heard.append(text)
 
 
 class Mailer(MemoryMailer):
@@ -110,6 +130,75 @@ def reply(ticket_id: str, number: int = 1) -> Delivery:
         reply="All three have agreed.",
         created_at=MONDAY + timedelta(minutes=number),
     )
+
+
+def alert(number: int = 1, channel: str = "chat-1") -> Delivery:
+    return Delivery(
+        id=f"alert-{number}",
+        key="key-1",
+        event="COMMIT_STUCK",
+        reader=f"{CHANNEL}{channel}",
+        reply=f"stuck\n\n{number}",
+        created_at=MONDAY,
+    )
+
+
+async def test_an_alert_arrives_once(town: Town) -> None:
+    """On its channel."""
+    await town.post(alert())
+    for _ in range(2):
+        await town.postman.deliver_due()
+        await town.postman.told_aside()
+    assert town.channels.heard == ["stuck\n\n1"]
+    assert town.state("alert-1") is DeliveryState.SENT
+
+
+async def test_a_channel_that_is_away_is_told_later(town: Town) -> None:
+    """And one that this worker does not know is not taken for told."""
+    town.channels.away = True
+    await town.post(alert(1), alert(2, "pager-2"))
+    await town.postman.deliver_due()
+    await town.postman.told_aside()
+    assert town.state("alert-1") is town.state("alert-2") is DeliveryState.PENDING
+    town.channels.away = False
+    town.after(minutes=1)
+    await town.postman.deliver_due()
+    await town.postman.told_aside()
+    assert town.state("alert-1") is DeliveryState.SENT
+    assert town.state("alert-2") is DeliveryState.PENDING
+
+
+async def test_a_channel_that_hangs_delays_nothing_else(town: Town) -> None:
+    """Not the mail of its own round, nor the next rounds; and only so many wait at a time."""
+    town.channels.goes_on.clear()
+    await town.post(*(alert(number) for number in range(MAX_ASIDE + AT_ONCE)), mail(1, minutes=1))
+    while town.state("mail-1") is not DeliveryState.SENT:
+        assert await town.postman.deliver_due()
+    await town.post(mail(2))
+    await town.postman.deliver_due()
+    assert town.state("mail-2") is DeliveryState.SENT
+    town.channels.goes_on.set()
+    await town.postman.told_aside()
+    assert len(town.channels.heard) == MAX_ASIDE
+    town.after(minutes=2)
+    await town.postman.deliver_due()
+    await town.postman.told_aside()
+    assert len(town.channels.heard) == MAX_ASIDE + AT_ONCE
+
+
+async def test_a_worker_without_channels_leaves_alerts_to_others(town: Town) -> None:
+    postman = Postman(
+        town.ledger,
+        town.mailer,
+        town.desk,
+        clock=lambda: town.now,
+        poll_every=timedelta(hours=1),
+    )
+    await town.post(alert())
+    await postman.deliver_due()
+    await postman.told_aside()
+    assert "TRANSFER_STAFF_CHANNELS" in town.ledger.outbox["alert-1"].last_error
+    assert town.state("alert-1") is DeliveryState.PENDING
 
 
 async def test_a_mail_and_a_reply_arrive_once(town: Town) -> None:

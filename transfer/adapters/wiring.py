@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import NamedTuple
 
+from transfer.adapters.channels import AppriseChannels
 from transfer.adapters.rt import RtClient, RtStaffQueue, RtTickets, mapping
 from transfer.adapters.smtp_mailer import SmtpMailer
 from transfer.adapters.sql.accounts import SqlAccounts
@@ -101,6 +102,18 @@ def mailer(settings: Settings) -> SmtpMailer:
         return SmtpMailer(settings.smtp_url.get_secret_value(), settings.mail_from)
     except ValueError as error:
         raise InputInvalid(f"TRANSFER_SMTP_URL, TRANSFER_MAIL_FROM: {error}") from None
+
+
+def channels(settings: Settings) -> AppriseChannels:
+    """Staff's other channels.
+
+    Raises:
+        InputInvalid: one of them is no URL that apprise knows.
+    """
+    try:
+        return AppriseChannels(url.get_secret_value() for url in settings.staff_channels)
+    except ValueError as error:
+        raise InputInvalid(f"TRANSFER_STAFF_CHANNELS: {error}") from None
 
 
 def request_tracker(settings: Settings) -> RtTickets:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError
 
-from transfer.adapters.wiring import mailer, request_tracker
+from transfer.adapters.wiring import channels, mailer, request_tracker
 from transfer.commands.console import document, exit_code, run, say, table
 from transfer.commands.context import temporal
 from transfer.commands.transfers import AsJson
@@ -90,6 +90,7 @@ async def diagnose(settings: Settings) -> list[Check]:
         await _looked("database", _schema_is_current(settings)),
         await _looked("ticket system", _ticket_system_answers(settings)),
         await _looked("mail server", _mail_server_answers(settings)),
+        await _looked("staff's channels", _channels_are_known(settings)),
         await _looked("policy", _policy_is_readable(settings)),
     ]
 
@@ -158,6 +159,10 @@ async def _ticket_system_answers(settings: Settings) -> str:
 async def _mail_server_answers(settings: Settings) -> str:
     await mailer(settings).check()
     return "answers"
+
+
+async def _channels_are_known(settings: Settings) -> str:
+    return ", ".join(channels(settings).names) or "none"
 
 
 async def _policy_is_readable(settings: Settings) -> str:
