@@ -118,7 +118,7 @@ class CustomerTransfer(Doorbells, Levers):
 
     # -- the steps, in the order in which they happen ------------------------------------------
     async def _open(self) -> None:
-        survey = await self._survey(f"Look at {self._case.request.domain} and its tickets")
+        survey = await self._survey(f"Look at {self._case.shown_domain} and its tickets")
         if self._case.is_terminal:
             return
         self._case = opening.opened(self._case, survey.facts, workflow.now())

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 
 import pytest
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import Client
 
 from tests.e2e.installation import Installation, Server, eventually
 from transfer.saved_views import SAVED_VIEWS
@@ -103,3 +105,23 @@ def test_a_view_that_cannot_be_shown_says_why(
     ran = panel.run("list", *options)
     assert (ran.code, ran.out, ran.err.count("\n")) == (USAGE, "", 1)
     assert "--view" in ran.err
+
+
+def test_the_pages_of_temporal_say_who_asked_and_where_it_is(panel: Installation) -> None:
+    """From an installed worker, and from the starter."""
+
+    async def read(client: Client) -> tuple[str, str, str]:
+        transfer = client.get_workflow_handle(f"transfer-{TAKEN}")
+        metadata: WorkflowMetadata = await transfer.query(
+            "__temporal_workflow_metadata", result_type=WorkflowMetadata
+        )
+        described = await transfer.describe()
+        summary, details = await described.static_summary(), await described.static_details()
+        return summary or "", details or "", metadata.current_details
+
+    summary, details, now = panel.asked(read)
+    assert summary.startswith(f"{TAKEN}: ")
+    assert details.startswith("Asked for by **")
+    assert now.startswith("## MEDIATION: ")
+    assert "**Mediator:** sam." in now
+    assert "- **hold**: " in now
