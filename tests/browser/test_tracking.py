@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests.adapters.test_tracking import told
@@ -95,8 +95,9 @@ def violations(page: Page) -> list[str]:
     for folded in page.locator("details:not([open]) summary").all():
         folded.click()
     options: dict[str, Any] = {"runOnly": {"type": "tag", "values": WCAG}}
-    found = Axe().run(page, options=options).response["violations"]
-    return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
+    results: Any = Axe().run(page, options=options)
+    wrong: list[dict[str, Any]] = results.response["violations"]
+    return [f"{one['id']}: {node['html'][:200]}" for one in wrong for node in one["nodes"]]
 
 
 @pytest.mark.timeout(300)

@@ -62,19 +62,27 @@ CASES: dict[State, Callable[[], Case]] = {
     State.INVALID: lambda: opened(stories.received(), Facts(), MONDAY),
 }
 SEEN: dict[State, tuple[str, str, str]] = {
-    State.VALIDATING: ("Being checked",) * 3,
-    State.AWAITING: ("Waiting for you",) * 3,
+    State.VALIDATING: ("Being checked", "Being checked", "Being checked"),
+    State.AWAITING: ("Waiting for you", "Waiting for you", "Waiting for you"),
     State.MEDIATION: ("Our support staff mediate", "Waiting for you", "Waiting for you"),
-    State.ON_HOLD: ("On hold",) * 3,
-    State.READY: ("All three have agreed",) * 3,
-    State.COMMITTING: ("Billing is being moved",) * 3,
-    State.COMMIT_STUCK: ("Billing is being moved",) * 3,
-    State.COMPLETED: ("Complete",) * 3,
-    State.REFUSED: ("Over: it was refused",) * 3,
-    State.WITHDRAWN: ("Over: it was withdrawn",) * 3,
-    State.EXPIRED: ("Over: it has expired",) * 3,
-    State.CANCELLED: ("Over: it was cancelled",) * 3,
-    State.INVALID: ("Not opened",) * 3,
+    State.ON_HOLD: ("On hold", "On hold", "On hold"),
+    State.READY: ("All three have agreed", "All three have agreed", "All three have agreed"),
+    State.COMMITTING: (
+        "Billing is being moved",
+        "Billing is being moved",
+        "Billing is being moved",
+    ),
+    State.COMMIT_STUCK: (
+        "Billing is being moved",
+        "Billing is being moved",
+        "Billing is being moved",
+    ),
+    State.COMPLETED: ("Complete", "Complete", "Complete"),
+    State.REFUSED: ("Over: it was refused", "Over: it was refused", "Over: it was refused"),
+    State.WITHDRAWN: ("Over: it was withdrawn", "Over: it was withdrawn", "Over: it was withdrawn"),
+    State.EXPIRED: ("Over: it has expired", "Over: it has expired", "Over: it has expired"),
+    State.CANCELLED: ("Over: it was cancelled", "Over: it was cancelled", "Over: it was cancelled"),
+    State.INVALID: ("Not opened", "Not opened", "Not opened"),
 }
 
 
