@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any
 
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
@@ -34,11 +33,11 @@ def chromium() -> Generator[Browser]:
 
 @contextmanager
 def opened(
-    browser: Browser, *, width: int = 1280, height: int = 900, excused: Sequence[str] = ()
+    browser: Browser, *, width: int = 1280, height: int = 900, foreign: bool = False
 ) -> Generator[Page]:
     """A page in a profile of its own, as a person's own browser is: English, UTC, light.
 
-    A script that fails on it fails the test, unless its message has one of the ``excused`` words.
+    A script that fails on it fails the test, unless the page is a ``foreign`` one.
     """
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -52,7 +51,7 @@ def opened(
     failed: list[str] = []
 
     def note(error: Error) -> None:
-        if not any(word in error.message for word in excused):
+        if not foreign:
             failed.append(error.message)
 
     page.on("pageerror", note)
@@ -63,6 +62,6 @@ def opened(
     assert not failed, failed
 
 
-def storage(page: Page, key: str, value: Any) -> None:
-    """Set something in the page's local storage before its scripts run."""
+def remembered(page: Page, key: str, value: str) -> None:
+    """Let a page find something in its local storage, as if it had kept it there before."""
     page.add_init_script(f"localStorage.setItem({key!r}, {value!r})")

@@ -76,20 +76,30 @@ class Scene(Installation):
         assert answer["code"] == "TEXT_AMBIGUOUS", answer
         return ticket
 
+    def mend(self) -> None:
+        """Take away what stands against the stuck commit."""
+        self.query("DROP TRIGGER stuck")
+
+    def codes(self, domain: str) -> list[str]:
+        """What has happened, by code, with who did it."""
+        rows = self.done("evidence", domain, "--json").document
+        return [f"{row['code']} {row['who']}" for row in rows]
+
     def _play(self) -> None:
         self.set_up(DOMAINS)
         self.sink.start()
         self.working()
         at_once, hasty = self.policy(grace="0s"), self.policy(release_deadline="1s")
         for domain in (SILENT, RIVALS, TAKEN):
-            self.done("start", domain, "--to", "globex", **hasty)
+            self.done("start", domain, "--to", "globex", "--by", "olga", **hasty)
         self.query(
             "CREATE TRIGGER stuck BEFORE INSERT ON billing_assignments WHEN NEW.transfer_key LIKE"
             f" '%{STUCK}/%' BEGIN SELECT RAISE(ABORT, 'an invoice run holds the customer'); END"
         )
-        self.done("start", STUCK, "--to", "globex", **at_once)
-        for domain in (WAITING, REFUSED, DOUBTFUL, TWICE, AGREED, HELD):
-            self.done("start", domain, "--to", "globex")
+        self.done("start", STUCK, "--to", "globex", "--by", "olga", **at_once)
+        for domain in (WAITING, REFUSED, TWICE, AGREED, HELD):
+            self.done("start", domain, "--to", "globex", "--by", "olga")
+        self.done("start", DOUBTFUL, "--to", "globex", "--by", HOSTILE)
         for slot in SLOTS:
             self.ring(STUCK, slot)
             self.ring(AGREED, slot)
