@@ -11,6 +11,7 @@ import structlog
 from temporalio.worker import Worker
 
 from activities.accounts import AccountActivities
+from activities.digest import DigestActivities
 from activities.notices import NoticeActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.staff import StaffActivities
@@ -18,14 +19,17 @@ from activities.tickets import TicketActivities
 from gateway.reception import reception
 from gateway.transfers import TemporalTransfers
 from transfer import logs, notices
+from transfer.adapters.overview import TemporalOverview
 from transfer.adapters.tools import utc_now
 from transfer.adapters.wiring import channels, neighbours, tracking_links
 from transfer.alerts import alerts
 from transfer.commands.console import leave
+from transfer.digests import digest_mails
 from transfer.postman import Postman
 from transfer.settings import Settings, load_settings
 from transfer.temporal import TASK_QUEUE, connect_patiently
 from workflows.customer_transfer import CustomerTransfer
+from workflows.digest import StaffDigest
 from workflows.reconciliation import TicketReconciliation
 
 GRACE = timedelta(seconds=20)
@@ -78,12 +82,21 @@ async def main(settings: Settings) -> None:
         reconciliation = ReconciliationActivities(
             near.tickets, near.arrivals, intake, clock=utc_now
         )
+        digest = DigestActivities(
+            TemporalOverview(client),
+            near.ledger,
+            compose=partial(
+                digest_mails, staff=settings.staff_notify, mail_domain=settings.mail_domain
+            ),
+            wake_postman=postman.wake,
+            clock=utc_now,
+        )
         async with (
             asyncio.TaskGroup() as tasks,
             Worker(
                 client,
                 task_queue=TASK_QUEUE,
-                workflows=[CustomerTransfer, TicketReconciliation],
+                workflows=[CustomerTransfer, StaffDigest, TicketReconciliation],
                 activities=[
                     ticket.survey,
                     ticket.read_tickets,
@@ -91,6 +104,7 @@ async def main(settings: Settings) -> None:
                     account.move_billing,
                     staff.escalate,
                     reconciliation.reconcile,
+                    digest.send_digest,
                 ],
                 max_cached_workflows=settings.max_cached_workflows,
                 graceful_shutdown_timeout=GRACE,

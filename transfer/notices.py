@@ -153,7 +153,7 @@ def _to_party(
             f"{case.transfer_id}. You get this mail as an administrator of {case.account(party)}."
         )
         footer += " Please do not answer it: only tickets from your control panel count."
-        for address, person in _reachable(people).items():
+        for address, person in reachable(people).items():
             page = link(case.key, party, event.at) if link else ""
             written = letter(template, facts, to=person.name, footer=footer, link=page)
             yield _mail(case, event, party.value, address, written, mail_domain)
@@ -204,7 +204,7 @@ def _to_staff(
         "also": [f"Also: {staff_heading(case, e)}." for e in heard[1 : MAX_MENTIONS + 1]],
     }
     written = letter("staff", facts)
-    for address in _reachable(Person(id=a, email=a) for a in staff):
+    for address in reachable(Person(id=a, email=a) for a in staff):
         yield _mail(case, event, STAFF, address, written, mail_domain)
 
 
@@ -212,7 +212,7 @@ def _concerns(whom: str, event: Evidence, slot: Slot) -> bool:
     return whom == "all" or (whom == "own" and event.slot is slot)
 
 
-def _reachable(people: Iterable[Person]) -> dict[str, Person]:
+def reachable(people: Iterable[Person]) -> dict[str, Person]:
     """Persons by address, each address once. What is no address would only break the header."""
     found: dict[str, Person] = {}
     for person in people:

@@ -21,6 +21,7 @@ from transfer.messages import (
     ParkedTicket,
     WebhookAnswer,
 )
+from transfer.overview import Digest, Need, Needing
 from transfer.parties import (
     Assignment,
     CustomerRecord,
@@ -288,11 +289,27 @@ class Channels(Protocol):
         ...
 
 
+class Overview(Protocol):
+    """All open transfers, as a list that follows them within moments."""
+
+    async def open_transfers(self, need: Need, *, due_before: datetime, limit: int) -> Needing:
+        """Those that have this need, at most ``limit``; what is due is so before ``due_before``."""
+        ...
+
+
 class StaffQueue(Protocol):
     """Where escalations wait for a person."""
 
     async def update(self, escalation: EscalationUpdate) -> str:
         """Open the escalation or bring it up to date, by its key; return its reference."""
+        ...
+
+
+class DigestComposer(Protocol):
+    """Writes a day's digest. Pure: the same day gives the same ids."""
+
+    def __call__(self, digest: Digest) -> tuple[Delivery, ...]:
+        """A mail for each of staff; none where nothing needs anybody."""
         ...
 
 

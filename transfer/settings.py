@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from datetime import time
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +64,8 @@ class Settings(BaseSettings):
     """Ids under which the ticket system books our own replies, separated by commas."""
     reconcile_seconds: int = Field(default=60, ge=5, le=86_400)
     """How often tickets are looked for that nobody announced; takes effect by ``setup``."""
+    digest_at: time | None = time(7)
+    """When staff get their daily digest, in the policy's time zone; empty: never. By ``setup``."""
     gateway_host: str = "127.0.0.1"
     gateway_port: int = Field(default=8000, ge=0, le=65535)
     public_url: str = Field(
@@ -88,6 +91,15 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("digest_at", mode="before")
+    @classmethod
+    def _time_of_day(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        if value.strip() and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value.strip()):
+            raise ValueError("give a time of day like 07:00, or nothing")
+        return value.strip() or None
 
     @field_validator("staff_channels", mode="before")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import NamedTuple
 
 from temporalio.client import (
@@ -10,9 +10,11 @@ from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
+    ScheduleCalendarSpec,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
+    ScheduleRange,
     ScheduleSpec,
     ScheduleUpdate,
     WorkflowExecutionDescription,
@@ -23,13 +25,17 @@ from transfer import opening, views
 from transfer.case import Case
 from transfer.details import asked_for, escaped
 from transfer.messages import Reconciliation, TransferRequest
+from transfer.overview import DigestWanted
 from transfer.parties import Facts
-from transfer.temporal import RPC_TIMEOUT, TASK_QUEUE, search_attributes
+from transfer.temporal import DIGEST_WINDOW, RPC_TIMEOUT, TASK_QUEUE, search_attributes
 from workflows.customer_transfer import CustomerTransfer, Start
+from workflows.digest import StaffDigest
 from workflows.reconciliation import TicketReconciliation
 
 RECONCILIATION = "ticket-reconciliation"
 """The id of the schedule, and the beginning of the ids of its workflows."""
+DIGEST = "staff-digest"
+"""Likewise, of the daily digest."""
 
 
 class Begun(NamedTuple):
@@ -85,24 +91,55 @@ async def schedule_reconciliation(client: Client, every: timedelta) -> bool:
         # One that takes longer than the interval is waited for; one missed is none missed.
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=every),
     )
-    handle = client.get_schedule_handle(RECONCILIATION)
-    try:
-        await client.create_schedule(RECONCILIATION, schedule, rpc_timeout=RPC_TIMEOUT)
-    except ScheduleAlreadyRunningError:
-        present = (await handle.describe(rpc_timeout=RPC_TIMEOUT)).schedule.spec.intervals
-        if [one.every for one in present] == [every]:
-            return False
-        await handle.update(lambda _: ScheduleUpdate(schedule), rpc_timeout=RPC_TIMEOUT)
-    return True
+    return await _schedule(client, RECONCILIATION, schedule)
 
 
-async def reconciliation_is_scheduled(client: Client) -> str | None:
-    """Why tickets that nobody announced would not be found; ``None`` where they are looked for.
+async def schedule_digest(client: Client, at: time, time_zone: str) -> bool:
+    """Have staff told every day at that time; ``False`` where that is scheduled just so.
 
     Raises:
         RPCError: Temporal is away, or refuses.
     """
-    handle = client.get_schedule_handle(RECONCILIATION)
+    once = ScheduleCalendarSpec(
+        hour=[ScheduleRange(at.hour)], minute=[ScheduleRange(at.minute)], comment="daily"
+    )
+    schedule = Schedule(
+        action=ScheduleActionStartWorkflow(
+            StaffDigest.run,
+            DigestWanted(time_zone=time_zone),
+            id=DIGEST,
+            task_queue=TASK_QUEUE,
+            static_summary="Staff are told which open transfers need them",
+        ),
+        spec=ScheduleSpec(calendars=[once], time_zone_name=time_zone),
+        # Temporal back after a while: the digest of this morning is still worth reading.
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=DIGEST_WINDOW),
+    )
+    return await _schedule(client, DIGEST, schedule)
+
+
+async def unschedule(client: Client, schedule_id: str) -> bool:
+    """End a schedule; ``False`` where there is none.
+
+    Raises:
+        RPCError: Temporal is away, or refuses.
+    """
+    try:
+        await client.get_schedule_handle(schedule_id).delete(rpc_timeout=RPC_TIMEOUT)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return True
+
+
+async def why_not_scheduled(client: Client, schedule_id: str) -> str | None:
+    """Why a schedule would start nothing; ``None`` where it does.
+
+    Raises:
+        RPCError: Temporal is away, or refuses.
+    """
+    handle = client.get_schedule_handle(schedule_id)
     try:
         described = await handle.describe(rpc_timeout=RPC_TIMEOUT)
     except RPCError as error:
@@ -110,6 +147,30 @@ async def reconciliation_is_scheduled(client: Client) -> str | None:
             return "not scheduled"
         raise
     return "paused" if described.schedule.state.paused else None
+
+
+async def _schedule(client: Client, schedule_id: str, schedule: Schedule) -> bool:
+    """Have a schedule as it is given. One that is there keeps its state: paused stays paused."""
+    handle = client.get_schedule_handle(schedule_id)
+    try:
+        await client.create_schedule(schedule_id, schedule, rpc_timeout=RPC_TIMEOUT)
+    except ScheduleAlreadyRunningError:
+        present = (await handle.describe(rpc_timeout=RPC_TIMEOUT)).schedule
+        if _times(present.spec) == _times(schedule.spec):
+            return False
+        schedule.state = present.state
+        await handle.update(lambda _: ScheduleUpdate(schedule), rpc_timeout=RPC_TIMEOUT)
+    return True
+
+
+def _times(spec: ScheduleSpec) -> tuple[object, ...]:
+    """When a schedule starts something, as far as we set it: the server fills in the rest."""
+    days = [
+        ([one.start for one in calendar.hour], [one.start for one in calendar.minute])
+        for calendar in spec.calendars
+    ]
+    zone = (spec.time_zone_name or "UTC") if days else ""
+    return [one.every for one in spec.intervals], days, zone
 
 
 async def described(client: Client, transfer_id: str) -> WorkflowExecutionDescription | None:

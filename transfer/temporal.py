@@ -85,6 +85,9 @@ COMMIT = replace(PATIENT, non_retryable_error_types=non_retryable_names())
 COMMIT_WINDOW = timedelta(minutes=10)
 """How long a commit is tried patiently before staff are paged; it is tried on afterwards."""
 
+DIGEST_WINDOW = timedelta(hours=12)
+"""How long a digest is tried: what is needed today is not read tomorrow, and there is a new one."""
+
 MAX_SUMMARY = 180
 """Characters of a summary in the timeline."""
 

@@ -58,7 +58,7 @@ class FakeRt:
         path = request.url.path.removeprefix("/REST/2.0/")
         if (prepared := self.answers.get((request.method, path))) is not None:
             return prepared
-        said = json.loads(request.content) if request.content else {}
+        said: Any = json.loads(request.content) if request.content else {}
         if path == "tickets":
             return self._found(request.url.params["query"])
         if path == "ticket":

@@ -21,6 +21,7 @@ NAMESPACES = (
     "bare",
     "gateway",
     "reconciliation",
+    "digest",
     "tracking",
     "views",
 )

@@ -292,6 +292,7 @@ class Installation:
             "TRANSFER_STAFF_NOTIFY": "support@panel.example",
             "TRANSFER_NOTICE_RETRY_SECONDS": "0.5",
             "TRANSFER_RECONCILE_SECONDS": "86400",  # who wants it triggers it
+            "TRANSFER_DIGEST_AT": "",
         }
         self._programs: list[Program] = []
 

@@ -13,9 +13,9 @@ from temporalio.worker import Replayer
 
 from tests.workflows.conftest import HISTORIES, WORLDS, scenario
 from transfer.opening import transfer_id
-from transfer.starting import RECONCILIATION
 from transfer.temporal import WORKFLOW_TYPE, plugin
 from workflows.customer_transfer import CustomerTransfer
+from workflows.digest import StaffDigest
 from workflows.reconciliation import TicketReconciliation
 
 TEACH = "If this change is meant: guard it with workflow.patched, or, before any release, record\
@@ -24,7 +24,7 @@ TEACH = "If this change is meant: guard it with workflow.patched, or, before any
 
 def _replayer(*, strict: bool) -> Replayer:
     return Replayer(
-        workflows=[CustomerTransfer, TicketReconciliation],
+        workflows=[CustomerTransfer, StaffDigest, TicketReconciliation],
         plugins=[plugin(pass_core_through=not strict)],
     )
 
@@ -34,7 +34,7 @@ def _history(text: str) -> WorkflowHistory:
     first = WorkflowHistory.from_json("?", text).events[0]
     started = first.workflow_execution_started_event_attributes
     if started.workflow_type.name != WORKFLOW_TYPE:
-        return WorkflowHistory.from_json(RECONCILIATION, text)
+        return WorkflowHistory.from_json(started.workflow_type.name, text)
     (begin,) = started.input.payloads
     return WorkflowHistory.from_json(transfer_id(json.loads(begin.data)["domain"]), text)
 

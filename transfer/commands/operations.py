@@ -19,7 +19,14 @@ from transfer.commands.context import temporal
 from transfer.commands.transfers import AsJson
 from transfer.errors import TransferError, Unreachable
 from transfer.settings import Settings, load_settings
-from transfer.starting import RECONCILIATION, reconciliation_is_scheduled, schedule_reconciliation
+from transfer.starting import (
+    DIGEST,
+    RECONCILIATION,
+    schedule_digest,
+    schedule_reconciliation,
+    unschedule,
+    why_not_scheduled,
+)
 from transfer.temporal import (
     RPC_TIMEOUT,
     TASK_QUEUE,
@@ -64,6 +71,13 @@ async def _setup() -> None:
     say(f"Registered in Temporal: {', '.join(added)}." if added else "Temporal knows all names.")
     await schedule_reconciliation(client, timedelta(seconds=settings.reconcile_seconds))
     say(f"Tickets nobody announced are looked for every {settings.reconcile_seconds} s.")
+    if settings.digest_at is None:
+        await unschedule(client, DIGEST)
+        say("Staff get no daily digest.")
+    else:
+        zone = settings.policy().time_zone
+        await schedule_digest(client, settings.digest_at, zone)
+        say(f"Staff get a digest every day at {settings.digest_at:%H:%M} {zone}.")
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -87,6 +101,7 @@ async def diagnose(settings: Settings) -> list[Check]:
         await _looked("search attributes", _attributes_are_registered()),
         await _looked("workers", _workers_poll()),
         await _looked("reconciliation", _tickets_are_looked_for()),
+        await _looked("digest", _digest_is_scheduled(settings)),
         await _looked("database", _schema_is_current(settings)),
         await _looked("ticket system", _ticket_system_answers(settings)),
         await _looked("mail server", _mail_server_answers(settings)),
@@ -130,10 +145,22 @@ async def _workers_poll() -> str:
 
 
 async def _tickets_are_looked_for() -> str:
-    if why := await reconciliation_is_scheduled(await temporal()):
+    return await _is_scheduled(RECONCILIATION)
+
+
+async def _digest_is_scheduled(settings: Settings) -> str:
+    if settings.digest_at is None:
+        return "none is wanted"
+    found = await _is_scheduled(DIGEST)
+    to = ", ".join(settings.staff_notify) or "nobody: TRANSFER_STAFF_NOTIFY is empty"
+    return f"{found}, to {to}"
+
+
+async def _is_scheduled(schedule_id: str) -> str:
+    if why := await why_not_scheduled(await temporal(), schedule_id):
         mend = "Unpause it in Temporal" if why == "paused" else "Run: python starter.py setup"
-        raise TransferError(f"The schedule {RECONCILIATION} is {why}. {mend}.")
-    return f"schedule {RECONCILIATION}"
+        raise TransferError(f"The schedule {schedule_id} is {why}. {mend}.")
+    return f"schedule {schedule_id}"
 
 
 async def _schema_is_current(settings: Settings) -> str:

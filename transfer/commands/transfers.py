@@ -495,7 +495,7 @@ def _print_delivery_trouble(deliveries: tuple[Delivery, ...]) -> None:
             (
                 (
                     d.event,
-                    d.mail.to if d.mail else f"ticket {d.ticket_id}",
+                    d.mail.to if d.mail else d.reader if d.channel else f"ticket {d.ticket_id}",
                     d.state.value,
                     d.attempts,
                     d.last_error,

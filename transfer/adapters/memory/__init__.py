@@ -10,6 +10,7 @@ from transfer.adapters.memory.accounts import MemoryAccounts
 from transfer.adapters.memory.arrivals import MemoryArrivals
 from transfer.adapters.memory.desk import MemoryDesk
 from transfer.adapters.memory.ledger import MemoryLedger
+from transfer.adapters.memory.overview import MemoryOverview
 from transfer.adapters.memory.staff import MemoryMailer, MemoryStaffQueue
 from transfer.adapters.memory.tracking import MemoryTracking
 
@@ -19,6 +20,7 @@ __all__ = [
     "MemoryDesk",
     "MemoryLedger",
     "MemoryMailer",
+    "MemoryOverview",
     "MemoryStaffQueue",
     "MemoryTracking",
 ]
