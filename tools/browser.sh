@@ -1,9 +1,9 @@
 #!/bin/sh
-# Makes sure that Chromium and fonts to read are on this machine, from Debian's packages, for
+# Makes sure that Chromium, fonts to read and pngquant are here, from Debian's packages, for
 # `make test-browser` and `make pictures`. Playwright's own browsers are downloads past every lock.
 set -eu
 
-packages='chromium fonts-dejavu-core fonts-liberation fonts-noto-color-emoji'
+packages='chromium fonts-dejavu-core fonts-liberation fonts-noto-color-emoji pngquant'
 
 missing=
 for package in $packages; do

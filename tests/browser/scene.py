@@ -11,10 +11,10 @@ from tests.e2e.installation import Installation, Server, customer_of
 WAITING = "orchard.example"  # two of the three have not answered
 SILENT = "bakery.example"  # in mediation: the old reseller said nothing
 REFUSED = "clinic.example"  # in mediation: the old reseller said no
-RIVALS = "rivals.example"  # in mediation, for tests that change it
+RIVALS = "brewery.example"  # in mediation, for tests that change it
 TAKEN = "tailor.example"  # in mediation, and somebody has taken the case
 DOUBTFUL = "harbour.example"  # a ticket that staff have to read
-TWICE = "twice.example"  # another one, for tests that decide it
+TWICE = "academy.example"  # another one, for tests that decide it
 AGREED = "museum.example"  # all three agreed; its grace runs
 HELD = "library.example"  # on hold
 STUCK = "foundry.example"  # billing could not be moved

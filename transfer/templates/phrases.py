@@ -187,7 +187,7 @@ def ending(case: Case, event: Evidence | None, reader: Slot) -> tuple[str, str]:
         case State.REFUSED:
             return "was refused", f"{has} refused it"
         case State.WITHDRAWN:
-            return "was withdrawn", f"{has} taken the yes back"
+            return "was withdrawn", f"{has} taken {'your' if slot is reader else 'its'} yes back"
         case State.EXPIRED:
             asked = f"{who} did not {slot.value} it in time" if slot else ""
             return "has expired", asked or "not all three had agreed in time"
@@ -227,7 +227,8 @@ def mention(case: Case, event: Evidence, reader: Slot) -> str:
             why = mediated(case, reader)
             return f"Our support staff talk to {case.old} about the release: {why}."
         case "ASKED_AGAIN":
-            return f"{who} is asked once more, since {again(event)}."
+            asked = "You are" if own else f"{who} is"
+            return f"{asked} asked once more, since {again(event)}."
         case "CLEARED":
             return f"{who} is asked once more, since the {one_line(event.detail)} are paid."
         case "RELEASED_BY_STAFF":
@@ -249,6 +250,7 @@ def stranger_fix(code: str) -> str:
 def staff_heading(case: Case, event: Evidence) -> str:
     """What staff read first."""
     who = one_line(event.who, 40)
+    whose = one_line(case.account(event.slot.party), 40) if event.slot else "a party"
     by = ""
     if case.mediation is not None:
         at = case.mediation.first_touch_by
@@ -259,16 +261,20 @@ def staff_heading(case: Case, event: Evidence) -> str:
         "SECOND_LEVEL": "second-level staff, please take over",
         "TAKEN": f"{who} has taken the case",
         "AMBIGUOUS": f"please read ticket {one_line(event.ticket_id or '', 30)}",
-        "REJECTED_REPEATEDLY": f"{one_line(event.detail, 60)}",
+        "REJECTED_REPEATEDLY": f"{whose} needs help to file its ticket",
         "RELEASE_PROPOSED": f"{who} proposes a release by staff",
         "RELEASED_BY_STAFF": "released by two members of staff",
         "COMMIT_STUCK": "billing could not be moved",
-        "CLEARED": "the invoices are paid, it is asked to release once more",
+        "CLEARED": f"the invoices are paid, {one_line(case.old, 24)} is asked once more",
         "HELD": f"on hold, by {who}",
         "RESUMED": f"resumed by {who}",
         "EXTENDED": f"deadline extended by {who}",
         "SLOT_REFUSED": f"{who} refused",
         "SLOT_WITHDRAWN": f"{who} withdrew",
+        "REFUSED": "the transfer was refused",
+        "WITHDRAWN": "the transfer was withdrawn",
+        "EXPIRED": "the transfer has expired",
+        "CANCELLED": f"cancelled by {who}",
     }.get(event.code, event.code.lower().replace("_", " "))
 
 
@@ -286,7 +292,9 @@ def staff_todo(case: Case, event: Evidence) -> str:
             levers = f"transfer staff admit {domain}, or transfer staff reject {domain}"
             return f"read ticket {event.ticket_id}, and decide what it says ({levers})."
         case "REJECTED_REPEATEDLY":
-            return "help them to file the ticket; the codes of the rejections are in the evidence."
+            tickets = case.slot(event.slot).rejected[-5:] if event.slot else ()
+            codes = ", ".join(f"{one_line(t.ticket_id, 40)} ({t.code})" for t in tickets)
+            return f"help them to file it. What did not count: {codes}."
         case "RELEASE_PROPOSED":
             lever = f"transfer staff release {domain}"
             return f"if you agree, confirm it as a second person ({lever}). Nobody can do so alone."
