@@ -27,8 +27,10 @@ from tests.core.stories import (
 )
 from transfer import commit, levers
 from transfer.case import Case, Publication
+from transfer.digests import digest_mails
 from transfer.messages import Delivery, Hold, Mail, Survey
 from transfer.notices import deliveries
+from transfer.overview import Need, Needing, OpenTransfer, digest_of
 from transfer.parties import Charges, Party, Slot
 from transfer.tickets import Intent
 
@@ -270,11 +272,39 @@ def shown(kind: Kind) -> Iterator[Shown]:
         yield Shown(f"mail-{name.replace('_', '-')}", reader, found[0].mail)
 
 
+def morning() -> Shown:
+    """The digest that staff get, which is about no one transfer."""
+
+    def one(domain: str, state: str, hours: float | None, *waiting: str) -> OpenTransfer:
+        at = None if hours is None else MONDAY + timedelta(hours=hours)
+        fields = {"domain": domain, "transfer_id": f"transfer-{domain}", "state": state}
+        fields |= {"old": "acme", "new": "globex"}
+        return OpenTransfer.model_validate(fields | {"waiting_on": waiting, "next_deadline": at})
+
+    needing = (
+        Needing(need=Need.STUCK, transfers=(one("foundry.example", "COMMIT_STUCK", 0.2, "staff"),)),
+        Needing(
+            need=Need.ESCALATED,
+            transfers=(
+                one("clinic.example", "MEDIATION", 20, "release", "staff"),
+                one("tailor.example", "MEDIATION", 44, "release", "accept", "staff"),
+            ),
+        ),
+        Needing(need=Need.WAITING, transfers=(one("library.example", "ON_HOLD", None, "staff"),)),
+        Needing(need=Need.DUE, transfers=(one("museum.example", "READY", 3),)),
+    )
+    mail = digest_mails(digest_of(needing, MONDAY, "UTC"), STAFF, "mail.provider.example")[0].mail
+    if mail is None:
+        raise LookupError("the digest is a mail")
+    return Shown("mail-digest-staff", BY_STAFF, mail)
+
+
 def gallery() -> Iterator[Shown]:
     """All mails."""
     for _, kinds in KINDS:
         for kind in kinds:
             yield from shown(kind)
+    yield morning()
 
 
 def page() -> str:
@@ -283,22 +313,28 @@ def page() -> str:
         "# Mails",
         _INTRODUCTION,
         "\n".join(f"- [{chapter}](#{_anchor(chapter)})" for chapter, _ in KINDS)
-        + "\n- [Only on a ticket](#only-on-a-ticket)",
+        + "\n- [Every morning](#every-morning)\n- [Only on a ticket](#only-on-a-ticket)",
     ]
     for chapter, kinds in KINDS:
         parts.append(f"## {chapter}")
         for kind in kinds:
             parts.append(f"### {kind.event.replace('_', ' ').capitalize()}: {kind.when}")
-            parts += [
-                f"To the **{WHO[one.reader]}**: “{one.mail.subject}”\n\n"
-                f"![{one.mail.subject}](pictures/{one.name}.png)"
-                for one in shown(kind)
-            ]
-    parts.append("## Only on a ticket")
+            parts += [_picture(one) for one in shown(kind)]
+    parts += [
+        "## Every morning",
+        "### Digest: once a day, where something needs staff",
+        _picture(morning()),
+        "## Only on a ticket",
+    ]
     for event, when, change in REPLIES:
         reply = next(d.reply for d in _told(change) if d.reply and d.event == event)
         parts.append(f"### {event.replace('_', ' ').capitalize()}: {when}\n\n```\n{reply}```")
     return "\n\n".join(parts) + "\n"
+
+
+def _picture(one: Shown) -> str:
+    subject = one.mail.subject
+    return f"To the **{WHO[one.reader]}**: “{subject}”\n\n![{subject}](pictures/{one.name}.png)"
 
 
 def _anchor(heading: str) -> str:
