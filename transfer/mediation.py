@@ -39,7 +39,11 @@ def owed(case: Case) -> Owed | None:
         return None
     if refusal.reason is not Reason.PAST_DUE_BALANCE or not refusal.invoices:
         return None
-    return Owed(reseller=case.old.id, invoices=tuple(map(fold, refusal.invoices))[:100])
+    return Owed(
+        ticket_id=record.ticket_id or "",
+        reseller=case.old.id,
+        invoices=tuple(map(fold, refusal.invoices))[:100],
+    )
 
 
 def escalation(case: Case, now: datetime) -> EscalationUpdate | None:

@@ -149,8 +149,9 @@ class TicketReading(Value):
 
 
 class Owed(Value):
-    """Invoices that a reseller has named as unpaid."""
+    """Invoices that a reseller has named as unpaid, and the ticket in which it did."""
 
+    ticket_id: str = ""
     reseller: str
     invoices: tuple[str, ...] = Field(min_length=1, max_length=100)
 

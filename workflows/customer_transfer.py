@@ -29,6 +29,7 @@ from transfer.messages import (
     TransferRequest,
 )
 from transfer.temporal import COMMIT, COMMIT_WINDOW, MAX_SUMMARY, do, look, search_attribute_changes
+from transfer.tickets import Intent
 from transfer.values import Value
 from workflows.doorbells import Doorbells
 from workflows.levers import Levers
@@ -128,9 +129,10 @@ class CustomerTransfer(Doorbells, Levers):
     async def _read(self, bells: list[Bell]) -> None:
         """Read the tickets behind doorbells, and let the core judge them."""
         ids = tuple(bell.ticket_id for bell in bells)
+        owed = mediation.owed(self._case)
         read = await look(
             TicketActivities.read_tickets,
-            TicketsWanted(ticket_ids=ids, owed=mediation.owed(self._case)),
+            TicketsWanted(ticket_ids=ids, owed=owed),
             summary=f"Read ticket{'s' if ids[1:] else ''} {', '.join(ids)}",
         )
         now = workflow.now()
@@ -138,6 +140,8 @@ class CustomerTransfer(Doorbells, Levers):
             if reading.ticket is not None or not self._inbox.look_again(bell, now):
                 self._submit(bell, reading)
         self._case = submissions.cleared(self._case, read.paid, now)
+        if (owes := mediation.owed(self._case)) and owes != owed:  # it may be paid already
+            self._inbox.put(Intent.REFUSE, owes.ticket_id, now)
         for bell in bells[len(read.readings) :]:  # together they were too long
             self._inbox.put(bell.what, bell.ticket_id, now, awaited=bell.awaited)
 

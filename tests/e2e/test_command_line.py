@@ -376,6 +376,9 @@ def test_invoices_that_are_paid_clear_the_refusal_that_names_them(panel: Install
     ticket = filed.out.strip()
     panel.done("ticket", domain, "refuse", ticket)
     panel.reaches("MEDIATION", domain)
+    eventually(
+        lambda: "SLOT_REFUSED" in panel.run("evidence", domain).out, "the refusal is in evidence"
+    )
     rung = panel.done("accounts", "paid", domain, "R-8", "r-9")
     assert f"looks at its refusal, ticket {ticket}, once more" in rung.words
     panel.reaches("AWAITING", domain)

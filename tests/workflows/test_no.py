@@ -165,6 +165,17 @@ async def test_who_may_not_speak_is_told_why(
     assert (await world.settled()).slots[Slot.AUTHORIZE].state.value == "REQUESTED"
 
 
+async def test_a_refusal_for_invoices_that_are_paid_already_clears_at_once(world: World) -> None:
+    """As when the payment is recorded just before the refusal is read."""
+    await world.start()
+    await world.town.accounts.record_paid("acme", ["R-3"], world.town.now)
+    reason = "Reason: PAST_DUE_BALANCE Amount: 120.00 EUR Invoices: R-3"
+    body = f"We refuse the transfer of {world.domain} from Acme to Globex.\n{reason}"
+    await world.says("refuse", of="release", body=body)
+    await world.until_told("CLEARED")
+    assert (await world.settled()).state is State.AWAITING
+
+
 async def test_a_refusal_for_unpaid_invoices_clears_when_they_are_paid(world: World) -> None:
     """Whoever records the payment rings for the refusal once more; it is read, and cleared."""
     await world.start()
