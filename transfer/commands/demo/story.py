@@ -53,9 +53,7 @@ async def _the_good_one(stack: Stack, client: Client) -> None:
         *("--subject", "Authorize transfer of account"),
         *("--body", "We, exampel.com, authorize the transfer of our account from Acme to Globex."),
     )  # fmt: skip
-    await _until(
-        transfer, lambda status: bool(status.slots[Slot.AUTHORIZE].rejected), "told the fix"
-    )
+    await _until(transfer, _is_rejected, "rejecting the ticket")
     await _replied(stack, wrong)
     _filed(stack, "C-1001", "carl", "--for", "authorize", GOOD, "--to", "globex")
 
@@ -141,6 +139,11 @@ def _filed(stack: Stack, account: str, person: str, *rest: str) -> str:
     ticket = stack.starter("desk", "file", "--account", account, "--by", person, *rest).strip()
     stack.starter("desk", "announce", ticket)
     return ticket
+
+
+def _is_rejected(status: Status) -> bool:
+    slot = status.slots.get(Slot.AUTHORIZE)  # none before the preflight is over
+    return slot is not None and bool(slot.rejected)
 
 
 async def _replied(stack: Stack, ticket: str) -> None:
