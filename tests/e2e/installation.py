@@ -403,7 +403,7 @@ class Installation:
 
         def look() -> bool:
             found = self.done("show", domain, "--json").document["slots"]
-            return all(found[slot]["state"] == "AUTHORIZED" for slot in slots)
+            return all(found.get(slot, {}).get("state") == "AUTHORIZED" for slot in slots)
 
         eventually(look, f"{domain} has {slots}")
 

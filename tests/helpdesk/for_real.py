@@ -139,8 +139,9 @@ class Everything:
         return self.helpdesk.submit("carl@customer.example", *words(what, domain), by=by)
 
     def slot(self, domain: str, slot: str) -> Json:
-        """A slot of a transfer."""
-        found: Json = self.installed.done("show", domain, "--json").document["slots"][slot]
+        """A slot of a transfer; there is none before its preflight is over."""
+        slots: Json = self.installed.done("show", domain, "--json").document["slots"]
+        found: Json = slots.get(slot, {"state": "", "ticket_id": None, "rejected": []})
         return found
 
 

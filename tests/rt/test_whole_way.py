@@ -115,9 +115,10 @@ class Whole:
         eventually(lambda: domain in self.installed.states(), f"{domain} is opened")
 
     def slot(self, domain: str, slot: str) -> dict[str, Any]:
-        """A slot of a transfer."""
+        """A slot of a transfer; there is none before its preflight is over."""
         shown: dict[str, Any] = self.installed.done("show", domain, "--json").document
-        found: dict[str, Any] = shown["slots"][slot]
+        none = {"state": "", "ticket_id": None, "rejected": []}
+        found: dict[str, Any] = shown["slots"].get(slot, none)
         return found
 
     def parked(self) -> dict[str, str]:
