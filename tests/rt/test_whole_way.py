@@ -117,7 +117,7 @@ class Whole:
     def slot(self, domain: str, slot: str) -> dict[str, Any]:
         """A slot of a transfer; there is none before its preflight is over."""
         shown: dict[str, Any] = self.installed.done("show", domain, "--json").document
-        none = {"state": "", "ticket_id": None, "rejected": []}
+        none: dict[str, Any] = {"state": "", "ticket_id": None, "rejected": []}
         found: dict[str, Any] = shown["slots"].get(slot, none)
         return found
 
