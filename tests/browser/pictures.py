@@ -1,4 +1,4 @@
-"""Makes the pictures of the docs anew: every mail, and the Temporal UI as staff see it.
+"""Makes the pictures of the docs anew: every mail, every state, and the Temporal UI for staff.
 
 Run by ``make pictures``. Each picture of a mail carries the digest of what it was made of, so that
 a test can tell an old one.
@@ -22,6 +22,8 @@ from tests.browser.chromium import chromium, opened
 from tests.browser.scene import DOMAINS, REFUSED, TAKEN, WAITING, Scene
 from tests.browser.temporal_ui import Staff
 from tests.core.gallery import gallery, page
+from tests.core.states import STYLE, states
+from tests.core.states import page as page_of_states
 
 DOCS = Path(__file__).parents[2] / "docs"
 FOLDER = DOCS / "pictures"
@@ -42,12 +44,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="pictures-") as name, chromium() as browser:
         folder = Path(name)
         _mails(browser, folder)
+        _states(browser, folder)
         _temporal(browser, folder)
         shutil.rmtree(FOLDER, ignore_errors=True)
         FOLDER.mkdir()
         for path in folder.glob("*.png"):
             shutil.copyfile(path, FOLDER / path.name)
     (DOCS / "mails.md").write_text(page(), encoding="utf-8")
+    (DOCS / "states.md").write_text(page_of_states(), encoding="utf-8")
     sizes = [path.stat().st_size for path in FOLDER.glob("*.png")]
     took = time.monotonic() - began
     print(f"{len(sizes)} pictures, {sum(sizes):,} bytes, {took:.0f} s")  # noqa: T201
@@ -58,6 +62,18 @@ def _mails(browser: Browser, folder: Path) -> None:
     with opened(browser, width=MAIL_WIDTH, height=200) as page:
         for one in gallery():
             page.set_content(one.mail.html)
+            path = folder / f"{one.name}.png"
+            page.screenshot(path=path, full_page=True)
+            smaller(path)
+            path.write_bytes(marked(path.read_bytes(), one.digest))
+
+
+def _states(browser: Browser, folder: Path) -> None:
+    """The tracking page in every state, as on a small screen."""
+    with opened(browser, width=MAIL_WIDTH, height=200) as page:
+        for one in states():
+            page.set_content(one.html)
+            page.add_style_tag(content=STYLE)
             path = folder / f"{one.name}.png"
             page.screenshot(path=path, full_page=True)
             smaller(path)

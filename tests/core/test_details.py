@@ -18,7 +18,7 @@ from tests.core.builders import GLOBEX, REFUSE_TEXT, at, facts, opened, ready, s
 from tests.core.histories import HISTORIES, Act, play
 from tests.core.test_views import EVERY_STATE, cancelled, held, mediating, stuck
 from transfer import levers, messages, notices, views
-from transfer.case import TERMINAL, Case, Evidence, Finding, State
+from transfer.case import TERMINAL, Case, Evidence, Finding, SlotState, State
 from transfer.details import (
     HAPPENED,
     LEVERS,
@@ -31,8 +31,9 @@ from transfer.details import (
 )
 from transfer.errors import RuleBroken
 from transfer.messages import Hold, ReleaseOnBehalf, StopCode, TakeCase
-from transfer.parties import Account, Slot
+from transfer.parties import Account, Party, Slot
 from transfer.tickets import Intent
+from transfer.tracking import Mark, tracking_page
 from transfer.values import one_line
 
 WHO = {"staff": "sue", "reason": "they called"}
@@ -214,6 +215,9 @@ def listed(text: str) -> dict[str, dict[str, str]]:
     return {lever: json.loads(example) for lever, example in lines}
 
 
+NO = (SlotState.REFUSED, SlotState.WITHDRAWN, SlotState.LAPSED)
+
+
 def agree(case: Case, now: datetime) -> None:
     """The details tell what the status, the list and the rules say."""
     text, shown, attributes = details(case, now), views.status(case), views.attributes(case)
@@ -237,11 +241,20 @@ def agree(case: Case, now: datetime) -> None:
         kind = inspect.signature(getattr(levers, lever), eval_str=True).parameters["action"]
         assert works(lever, case, kind.annotation.model_validate_json(json.dumps(example)), now)
     assert len(text) <= MAX_DETAILS
+    for party in Party:
+        page = tracking_page(case, party, now, now)
+        assert (page.mark is Mark.OVER) is (case.is_terminal and case.state is not State.COMPLETED)
+        for step in page.steps:
+            state = shown.slots[step.slot].state
+            assert (step.mark is Mark.DONE) is (state is SlotState.AUTHORIZED)
+            assert (step.mark is Mark.NO) is (state in NO)
+            if step.own and page.mark is Mark.YOURS:
+                assert step.slot.value in attributes.WaitingOn
 
 
 @pytest.mark.parametrize("state", list(State))
 def test_the_details_say_what_status_list_and_rules_say(state: State) -> None:
-    """One truth; every lever that works now is offered with JSON that works, and no other."""
+    """And what the parties are shown: one truth; every lever that works is offered, no other."""
     case = EVERY_STATE[state][0]()
     assert case.state is state
     agree(case, at(days=2))

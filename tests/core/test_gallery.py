@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 
 from tests.core.gallery import CUSTOMER, KINDS, NEW, OLD, REPLIES, gallery
+from tests.core.states import states
+from transfer.case import State
+from transfer.details import MEANS
 from transfer.notices import RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -34,3 +37,14 @@ def test_the_page_has_every_picture_and_the_folder_no_other() -> None:
     assert len(names) == len(set(names))
     assert re.findall(r"\(pictures/(mail-[a-z-]+)\.png\)", PAGE) == names
     assert {path.stem for path in (DOCS / "pictures").glob("mail-*.png")} == set(names)
+
+
+def test_every_state_has_a_picture_and_a_sentence() -> None:
+    """Run `make pictures` if this fails."""
+    text = (DOCS / "states.md").read_text(encoding="utf-8")
+    for one in states():
+        assert f"## `{one.state.value}`" in text
+        assert MEANS[one.state][1:] in text
+        assert f"(pictures/{one.name}.png)" in text
+        assert (DOCS / "pictures" / f"{one.name}.png").exists()
+    assert {one.state for one in states()} == set(State)
