@@ -682,6 +682,7 @@ def test_the_doctor_finds_nothing_wrong(panel: Installation) -> None:
         ({"TRANSFER_SMTP_URL": f"smtp://{NOBODY}"}, ["mail server"], FAILED),
         ({"TRANSFER_SMTP_URL": "nonsense"}, ["mail server"], FAILED),
         ({"TRANSFER_POLICY_FILE": "/nowhere/policy.toml"}, ["policy"], FAILED),
+        ({"TRANSFER_PUBLIC_URL": "https://transfers.example"}, ["tracking page"], FAILED),
     ],
 )
 def test_the_doctor_says_what_is_wrong(

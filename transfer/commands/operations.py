@@ -107,6 +107,7 @@ async def diagnose(settings: Settings) -> list[Check]:
         await _looked("mail server", _mail_server_answers(settings)),
         await _looked("staff's channels", _channels_are_known(settings)),
         await _looked("policy", _policy_is_readable(settings)),
+        await _looked("tracking page", _links_are_complete(settings)),
     ]
 
 
@@ -190,6 +191,13 @@ async def _mail_server_answers(settings: Settings) -> str:
 
 async def _channels_are_known(settings: Settings) -> str:
     return ", ".join(channels(settings).names) or "none"
+
+
+async def _links_are_complete(settings: Settings) -> str:
+    if bool(settings.tracking_keys) != bool(settings.public_url):
+        missing = "TRANSFER_PUBLIC_URL" if settings.tracking_keys else "TRANSFER_TRACKING_KEYS"
+        raise TransferError(f"{missing} is not set, so no mail has a link. Set both, or neither.")
+    return settings.public_url or "no links in mails"
 
 
 async def _policy_is_readable(settings: Settings) -> str:
