@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from transfer.case import Case, Mediation, SlotState
-from transfer.details import offers
 from transfer.messages import EscalationState, EscalationUpdate, StaffAction
+from transfer.offers import offers
 from transfer.parties import Slot
 from transfer.policy import StaffRelease
 from transfer.tickets import Reason, Refusal

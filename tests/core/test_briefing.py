@@ -20,7 +20,7 @@ from tests.core.stories import (
     started,
     told,
 )
-from transfer import briefing, commit, details, levers, mediation
+from transfer import briefing, commit, levers, mediation, offers
 from transfer.adapters.tools import staff_reply, staff_ticket
 from transfer.case import Case
 from transfer.commands import staff as commands
@@ -120,14 +120,14 @@ def test_every_way_is_a_command_that_can_be_typed_and_a_message_that_is_taken(ca
         words = shlex.split(way.command)
         assert words[:3] == ["transfer", "staff", briefing.COMMANDS[way.update]]
         staff.commands[words[2]].make_context(words[2], words[3:])  # raises where it cannot be read
-        offer = next(o for o in details.offers(case, DUE) if o.lever == way.update)
+        offer = next(o for o in offers.offers(case, DUE) if o.lever == way.update)
         kind = type(offer.messages[0])
-        details.LEVERS[way.update].rule(case, kind.model_validate(json.loads(way.message)), DUE)
+        offers.LEVERS[way.update].rule(case, kind.model_validate(json.loads(way.message)), DUE)
 
 
 def test_every_lever_has_its_command() -> None:
     """A new one cannot be forgotten."""
-    assert briefing.COMMANDS.keys() == details.LEVERS.keys()
+    assert briefing.COMMANDS.keys() == offers.LEVERS.keys()
 
 
 def test_the_ticket_of_an_escalation_says_all_of_it() -> None:

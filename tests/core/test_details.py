@@ -21,7 +21,6 @@ from transfer import levers, messages, notices, views
 from transfer.case import TERMINAL, Case, Evidence, Finding, SlotState, State
 from transfer.details import (
     HAPPENED,
-    LEVERS,
     MAX_DETAILS,
     MEANS,
     asked_for,
@@ -31,6 +30,7 @@ from transfer.details import (
 )
 from transfer.errors import RuleBroken
 from transfer.messages import Hold, ReleaseOnBehalf, StopCode, TakeCase
+from transfer.offers import LEVERS
 from transfer.parties import Account, Party, Slot
 from transfer.tickets import Intent
 from transfer.tracking import Mark, tracking_page

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from transfer.case import State
-from transfer.details import LEVERS
 from transfer.messages import StopCode
+from transfer.offers import LEVERS
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "staff.md").read_text(encoding="utf-8")
