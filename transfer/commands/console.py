@@ -102,6 +102,11 @@ def say(text: str) -> None:
     out.print(escape(text), soft_wrap=True)
 
 
+def note(text: str) -> None:
+    """One line for people beside what a script reads, on stderr."""
+    err.print(escape(text), soft_wrap=True)
+
+
 def document(value: BaseModel | Iterable[BaseModel] | dict[str, Any] | list[Any]) -> None:
     """One JSON document on stdout, and nothing else there."""
     sys.stdout.write(json.dumps(to_jsonable_python(value), ensure_ascii=False, indent=2) + "\n")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from transfer.adapters.wiring import tracking_links
-from transfer.commands.console import document, run, say
+from transfer.commands.console import document, note, run, say
 from transfer.commands.context import database, now, workflow_id
 from transfer.commands.transfers import AsJson, Domain, shown
 from transfer.errors import InputInvalid, NotFound
@@ -71,7 +71,8 @@ async def _link(domain: str, party: Party, links: Links, *, as_json: bool) -> No
         document({"key": key, "party": party, "link": address, "expires_at": expires_at})
     else:
         say(address)
-        say(f"For {known.case.account(party)} only, until {shown(expires_at)} UTC.")
+        # On stderr, so that a script has the link alone.
+        note(f"For {known.case.account(party)} only, until {shown(expires_at)} UTC.")
 
 
 async def _revoke(domain: str, parties: list[Party], *, as_json: bool) -> None:

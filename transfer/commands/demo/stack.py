@@ -99,6 +99,7 @@ class Stack:
         say(f"Temporal UI:  {self.ui}/namespaces/default/workflows")
         say(f"Mails:        {self._sink.folder}")
         say(f"Webhook:      {self.webhook}")
+        say("A party's page: the link in each mail, or starter.py tracking link DOMAIN --party …")
         say(f"Logs:         {self.folder / 'worker.log'} {self.folder / 'gateway.log'}")
         say(f"Join in:      . {self.folder / 'env'} && .venv/bin/python starter.py list")
 
@@ -129,6 +130,8 @@ class Stack:
             "TRANSFER_STAFF_NOTIFY": "support@panel.example",
             "TRANSFER_WEBHOOK_SECRET": "whsec_" + base64.b64encode(os.urandom(32)).decode(),
             "TRANSFER_GATEWAY_PORT": str(gateway),
+            "TRANSFER_PUBLIC_URL": f"http://127.0.0.1:{gateway}",
+            "TRANSFER_TRACKING_KEYS": base64.b64encode(os.urandom(32)).decode(),
         }
         for name in [name for name in os.environ if name.startswith(("TEMPORAL_", "TRANSFER_"))]:
             del os.environ[name]
