@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 ENV := .venv/.installed
 
+# Playwright's own browsers are downloads past every lock.
+BROWSER := chromium fonts-dejavu-core fonts-liberation fonts-noto-color-emoji pngquant
+
 .DEFAULT_GOAL := help
 .PHONY: help env demo up test test-rt test-helpdesk test-browser pictures bench check format lock clean
 
@@ -38,7 +41,7 @@ test: $(ENV) ## all tests; COVER=1 counts lines too, and holds the floor
 
 # Two minutes. RT's programs come from Debian's packages, once; its data is each session's own.
 test-rt: $(ENV) ## the tests on a real Request Tracker 5, installed if need be (Debian, root)
-	@tools/rt.sh
+	@tools/debian.sh rt request-tracker5 rt5-db-sqlite rt5-standalone rt5-clients dbconfig-no-thanks msmtp-mta
 	@$(BIN)/pytest tests/rt --durations=5
 
 test-helpdesk: $(ENV) ## the tests on a real django-helpdesk, in an environment of its own
@@ -46,11 +49,11 @@ test-helpdesk: $(ENV) ## the tests on a real django-helpdesk, in an environment 
 
 # Chromium comes from Debian's packages, once; its profiles are each test's own.
 test-browser: $(ENV) ## the tests in a real browser, installed if need be (Debian, root)
-	@tools/browser.sh
+	@tools/debian.sh browser $(BROWSER)
 	@$(BIN)/pytest tests/browser --durations=5
 
 pictures: $(ENV) ## makes docs/pictures and docs/mails.md anew, with that browser
-	@tools/browser.sh
+	@tools/debian.sh browser $(BROWSER)
 	@$(BIN)/python -m tests.browser.pictures
 
 bench: $(ENV) ## how long the gateway takes to answer, as one JSON document
