@@ -108,6 +108,7 @@ class Authorization(Value):
     reminded: int = 0
     not_before: Instant | None = None
     ticket_id: str | None = None
+    url: str = ""
     by: str | None = None
     by_id: str = ""
     by_email: str = ""

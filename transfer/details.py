@@ -17,7 +17,6 @@ from transfer.case import (
     MAX_DOUBTS,
     Authorization,
     Case,
-    Doubt,
     Evidence,
     Rejection,
     SlotState,
@@ -207,7 +206,7 @@ def _slot(case: Case, record: Authorization) -> str:
     since = record.said_at if record.by else record.requested_at
     if record.state is SlotState.LAPSED:
         since = record.deadline
-    ticket = record.ticket_id and f"ticket {escaped(record.ticket_id)}"
+    ticket = record.ticket_id and f"ticket {_linked(record.ticket_id, record.url)}"
     facts = (
         record.state.value + (f" by {escaped(record.by)}" if record.by else ""),
         since and f"since {_at(since)}",
@@ -312,13 +311,15 @@ def _doubts(case: Case) -> Iterator[str]:
         subject = escaped(doubt.ticket.subject) or "no subject"
         words = escaped(doubt.ticket.body, MAX_WORDS)
         said = f"\n> {words}" if words else ""
-        yield f"Ticket {_linked(doubt)} by {party} ({doubt.slot.value}): {subject}\n{said}".rstrip()
+        number = _linked(doubt.ticket.id, doubt.ticket.url)
+        yield f"Ticket {number} by {party} ({doubt.slot.value}): {subject}\n{said}".rstrip()
     if len(case.doubts) > MAX_DOUBTS:
         yield f"And {len(case.doubts) - MAX_DOUBTS} more: see the query `status`."
 
 
-def _linked(doubt: Doubt) -> str:
-    number, url = escaped(doubt.ticket.id), doubt.ticket.url
+def _linked(ticket_id: str, url: str) -> str:
+    """A ticket's number, as a link where the ticket system gave a plain address."""
+    number = escaped(ticket_id)
     return f"[{number}]({url})" if _SAFE_URL.fullmatch(url) else number
 
 

@@ -213,6 +213,7 @@ def release_on_behalf(case: Case, action: ReleaseOnBehalf, now: datetime) -> Cas
             "by_id": "",
             "by_email": "",
             "ticket_id": None,
+            "url": "",
             "said_at": max(now, just_after),
             "revision": 0,
             "filed_at": now,

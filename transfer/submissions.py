@@ -85,6 +85,7 @@ def said(
     base = record.model_copy(
         update={
             "ticket_id": ticket.id,
+            "url": ticket.url,
             "by": ticket.author.name or ticket.author.id,
             "by_id": ticket.author.id,
             "by_email": ticket.author.email,

@@ -404,3 +404,19 @@ def test_the_timeline_says_each_thing_once_and_by_whom() -> None:
     )
     unknown = Evidence(seq=1, at=at(), who="x", code="NEW_CODE")
     assert happened(case, (unknown, unknown)) == "NEW_CODE"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://desk.example/t/9?id=9", "ticket [9](https://desk.example/t/9?id=9)"),
+        ("javascript:alert(1)", "ticket 9"),
+        ("https://e.example/)![x](http://e", "ticket 9"),
+        ("", "ticket 9"),
+    ],
+)
+def test_the_ticket_behind_a_yes_is_a_link_where_its_address_is_plain(url: str, shown: str) -> None:
+    yes = ticket(Slot.ACCEPT, "9").model_copy(update={"url": url})
+    text = details(submit(opened(), yes), at(hours=2))
+    line = next(line for line in text.splitlines() if line.startswith("- **accept**"))
+    assert line.endswith(shown)
