@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import StrEnum
 
 from alembic import command
@@ -17,6 +18,7 @@ from transfer.errors import Unreachable
 
 _SETUP_LOCK = 7_402_001
 """Any number: who holds PostgreSQL's advisory lock by it may change the schema."""
+_TRIES, _PAUSE_SECONDS = 20, 0.1
 
 
 class SchemaState(StrEnum):
@@ -43,6 +45,7 @@ async def upgrade(url: str) -> None:
                 database.path.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise Unreachable(f"No folder for {database.name}: {error}") from None
+            await _connected(database)
         async with database.write() as connection:
             if not database.is_sqlite:
                 await connection.execute(text("SET LOCAL statement_timeout = 0"))
@@ -83,6 +86,21 @@ async def _opened(url: str) -> AsyncGenerator[Database, None]:
         yield database
     finally:
         await database.close()
+
+
+async def _connected(database: Database) -> None:
+    """Open a new SQLite file: of several who do so at once, it turns some away without waiting.
+
+    Raises:
+        Unreachable: it cannot be opened.
+    """
+    for _ in range(_TRIES - 1):
+        with suppress(Unreachable):
+            async with database.read():
+                return
+        await asyncio.sleep(_PAUSE_SECONDS)
+    async with database.read():
+        return
 
 
 def _config() -> Config:
