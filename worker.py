@@ -24,10 +24,11 @@ from transfer.adapters.tools import utc_now
 from transfer.adapters.wiring import channels, neighbours, tracking_links
 from transfer.alerts import alerts
 from transfer.commands.console import leave
+from transfer.connection import connect_patiently
 from transfer.digests import digest_mails
 from transfer.postman import Postman
 from transfer.settings import Settings, load_settings
-from transfer.temporal import TASK_QUEUE, connect_patiently
+from transfer.temporal import TASK_QUEUE
 from workflows.customer_transfer import CustomerTransfer
 from workflows.digest import StaffDigest
 from workflows.reconciliation import TicketReconciliation
@@ -75,7 +76,7 @@ async def main(settings: Settings) -> None:
         account = AccountActivities(near.accounts, notice)
         ticket = TicketActivities(near.tickets, near.accounts, near.ledger)
         staff = StaffActivities(near.staff_queue)
-        client = await connect_patiently(logs.runtime(), stop)
+        client = await connect_patiently(settings, logs.runtime(), stop)
         if client is None:
             return
         intake = reception(settings, near, TemporalTransfers(client))

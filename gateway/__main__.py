@@ -83,7 +83,7 @@ async def main(settings: Settings) -> None:
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, told_to_stop)
         async with asyncio.TaskGroup() as tasks:
-            connecting = tasks.create_task(transfers.connect(logs.runtime(), stop))
+            connecting = tasks.create_task(transfers.connect(settings, logs.runtime(), stop))
             tidying = tasks.create_task(_tidy(near, timedelta(days=settings.tracking_days)))
             log.info("gateway_started", host=settings.gateway_host, port=settings.gateway_port)
             await server.serve()

@@ -16,10 +16,11 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
 from transfer import starting
+from transfer.connection import connect_patiently
 from transfer.errors import Unreachable
 from transfer.messages import Doorbell, TransferRequest
 from transfer.parties import Facts
-from transfer.temporal import connect_patiently
+from transfer.settings import Settings
 from transfer.tickets import Intent
 
 PATIENCE = timedelta(seconds=5)
@@ -53,13 +54,13 @@ class TemporalTransfers:
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
 
-    async def connect(self, runtime: Runtime, stop: asyncio.Event) -> None:
+    async def connect(self, settings: Settings, runtime: Runtime, stop: asyncio.Event) -> None:
         """Connect, and wait for Temporal as long as that takes.
 
         Raises:
             TransferError: a search attribute is not registered there.
         """
-        self._client = await connect_patiently(runtime, stop)
+        self._client = await connect_patiently(settings, runtime, stop)
 
     async def ring(self, transfer_id: str, what: Intent, ticket_id: str, *, key: str) -> bool:
         """See ``Transfers.ring``. The SDK's own signals carry no key, so this is the bare call."""

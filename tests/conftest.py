@@ -15,7 +15,8 @@ from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.testing import WorkflowEnvironment
 
-from transfer.temporal import KEYS, plugin
+from transfer.attributes import KEYS
+from transfer.connection import plugin
 
 PROGRAMS = Path(sys.executable).parent
 PATIENCE = 20.0

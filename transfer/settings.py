@@ -76,14 +76,36 @@ class Settings(BaseSettings):
     """Keys that sign the links to tracking pages, separated by commas, the newest first."""
     tracking_days: int = Field(default=90, ge=1, le=3650)
     """How long such a link is valid."""
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(default=(), max_length=20)
+    """Addresses of proxies that say truly whom they speak for; separated by commas."""
+    encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(default=(), max_length=10)
+    """Keys for what Temporal keeps, as ``id:base64``, separated by commas, the newest first."""
+    codec_host: str = "127.0.0.1"
+    codec_port: int = Field(default=8081, ge=0, le=65535)
+    codec_origin: str = Field(default="", max_length=200, pattern=r"^(https?://[^\s/?#]+)?$")
+    """The Temporal UI's own address, whose pages may ask the codec server."""
+    codec_secret: Annotated[tuple[SecretStr, ...], NoDecode] = Field(default=(), max_length=10)
+    """Shared keys for the codec server, separated by commas: sent as ``Authorization: Bearer``."""
+    codec_oidc_issuer: str = Field(default="", max_length=300, pattern=r"^(https?://\S+)?$")
+    """Whose tokens of signed-in people the codec server takes, as the Temporal UI hands them on."""
+    codec_oidc_audience: str = Field(default="", max_length=200)
+    """Whom such a token must be for: the client id of the Temporal UI."""
     max_cached_workflows: int = Field(default=1000, ge=0)
     """Open transfers kept in the worker's memory, about 0.2 MB each."""
+    build_id: str = Field(default="", max_length=100, pattern=r"^[A-Za-z0-9._-]*$")
+    """The version of this worker; empty: it is not versioned, and works at once."""
+    metrics_address: str = Field(default="", max_length=100, pattern=r"^(\S+:\d+)?$")
+    """``host:port`` at which a worker shows its metrics to Prometheus; empty: nowhere."""
+    health_address: str = Field(default="", max_length=100, pattern=r"^(\S+:\d+)?$")
+    """``host:port`` at which a worker answers ``/healthz`` and ``/readyz``; empty: nowhere."""
+    otlp_endpoint: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    """Where traces go, by OpenTelemetry's own variable; empty: there are none."""
     log_format: str = Field(default="json", pattern="^(json|console)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     @field_validator(
         *("staff_notify", "webhook_secret", "rt_hook_secret", "own_authors", "tracking_keys"),
-        *("rt_panels", "rt_closed"),
+        *("rt_panels", "rt_closed", "trusted_proxies", "encryption_keys", "codec_secret"),
         mode="before",
     )
     @classmethod

@@ -22,12 +22,13 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from transfer import opening, views
+from transfer.attributes import search_attributes
 from transfer.case import Case
 from transfer.details import asked_for, escaped
 from transfer.messages import Reconciliation, TransferRequest
 from transfer.overview import DigestWanted
 from transfer.parties import Facts
-from transfer.temporal import DIGEST_WINDOW, RPC_TIMEOUT, TASK_QUEUE, search_attributes
+from transfer.temporal import DIGEST_WINDOW, RPC_TIMEOUT, TASK_QUEUE
 from workflows.customer_transfer import CustomerTransfer, Start
 from workflows.digest import StaffDigest
 from workflows.reconciliation import TicketReconciliation

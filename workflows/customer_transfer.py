@@ -13,6 +13,7 @@ from activities.notices import NoticeActivities
 from activities.staff import StaffActivities
 from activities.tickets import TicketActivities
 from transfer import briefing, clocks, commit, levers, mediation, opening, submissions, views
+from transfer.attributes import search_attribute_changes
 from transfer.case import Case, Publication, State
 from transfer.commit import Commit
 from transfer.details import happened
@@ -28,7 +29,7 @@ from transfer.messages import (
     TicketsWanted,
     TransferRequest,
 )
-from transfer.temporal import COMMIT, COMMIT_WINDOW, MAX_SUMMARY, do, look, search_attribute_changes
+from transfer.temporal import COMMIT, COMMIT_WINDOW, MAX_SUMMARY, do, look
 from transfer.tickets import Intent
 from transfer.values import Value
 from workflows.doorbells import Doorbells

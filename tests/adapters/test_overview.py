@@ -14,10 +14,11 @@ from temporalio.testing import WorkflowEnvironment
 from tests.conftest import assert_eventually
 from transfer.adapters.memory import MemoryOverview
 from transfer.adapters.overview import TemporalOverview
+from transfer.attributes import search_attributes
 from transfer.errors import Unreachable
 from transfer.overview import Need, OpenTransfer
 from transfer.ports import Overview
-from transfer.temporal import WORKFLOW_TYPE, search_attributes
+from transfer.temporal import WORKFLOW_TYPE
 from transfer.views import Attributes
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -11,6 +11,7 @@ from activities.notices import NoticeActivities
 from activities.staff import StaffActivities
 from activities.tickets import TicketActivities
 from transfer import opening, views
+from transfer.attributes import KEYS
 from transfer.case import TERMINAL, SlotState, State
 from transfer.messages import (
     AdmitTicket,
@@ -28,7 +29,7 @@ from transfer.messages import (
     TakeCase,
 )
 from transfer.parties import Slot
-from transfer.temporal import KEYS, TASK_QUEUE, WORKFLOW_TYPE
+from transfer.temporal import TASK_QUEUE, WORKFLOW_TYPE
 from transfer.tickets import Intent
 from transfer.values import Value
 from workflows.customer_transfer import CustomerTransfer, Start

@@ -36,9 +36,11 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 
+from transfer.attributes import KEYS
 from transfer.commands import app, console
 from transfer.commands.console import finished
-from transfer.temporal import KEYS, connect
+from transfer.connection import connect
+from transfer.settings import load_settings
 
 PROGRAMS = Path(sys.executable).parent
 PATIENCE = 120.0
@@ -464,7 +466,7 @@ class Installation:
         """Ask Temporal something, past the command line."""
 
         async def connected() -> T:
-            return await ask(await connect())
+            return await ask(await connect(load_settings()))
 
         with environment(self.settings):
             return in_a_thread(lambda: asyncio.run(connected()))

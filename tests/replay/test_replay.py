@@ -12,8 +12,9 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from tests.workflows.conftest import HISTORIES, WORLDS, scenario
+from transfer.connection import plugin
 from transfer.opening import transfer_id
-from transfer.temporal import WORKFLOW_TYPE, plugin
+from transfer.temporal import WORKFLOW_TYPE
 from workflows.customer_transfer import CustomerTransfer
 from workflows.digest import StaffDigest
 from workflows.reconciliation import TicketReconciliation

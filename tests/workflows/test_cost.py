@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 from tests.workflows.world import World
+from transfer.attributes import KEYS
 from transfer.case import State
-from transfer.temporal import KEYS
 
 BILLED = {
     "WORKFLOW_EXECUTION_STARTED",

@@ -20,11 +20,12 @@ from temporalio.testing import WorkflowEnvironment
 from tests.conftest import PATIENCE, assert_eventually
 from tests.workflows.town import Hook, Town
 from transfer import opening, views
+from transfer.attributes import search_attributes
 from transfer.case import Case, State
 from transfer.messages import EvidenceRow, SubmissionAnswer, TransferRequest
 from transfer.parties import Slot
 from transfer.policy import Policy
-from transfer.temporal import TASK_QUEUE, search_attributes
+from transfer.temporal import TASK_QUEUE
 from transfer.tickets import Channel, Intent, text_to_file
 from workflows.customer_transfer import CustomerTransfer, Start
 

@@ -7,19 +7,18 @@ from datetime import datetime
 from temporalio.client import Client, WorkflowExecution
 from temporalio.service import RPCError
 
-from transfer.errors import Unreachable
-from transfer.overview import Need, Needing, OpenTransfer
-from transfer.temporal import (
+from transfer.attributes import (
     CUSTOMER_DOMAIN,
     ESCALATED,
     NEW_RESELLER,
     NEXT_DEADLINE,
     OLD_RESELLER,
-    RPC_TIMEOUT,
     TRANSFER_STATE,
     WAITING_ON,
-    WORKFLOW_TYPE,
 )
+from transfer.errors import Unreachable
+from transfer.overview import Need, Needing, OpenTransfer
+from transfer.temporal import RPC_TIMEOUT, WORKFLOW_TYPE
 
 PAGE = 100
 _OPEN = f'WorkflowType="{WORKFLOW_TYPE}" AND ExecutionStatus="Running"'

@@ -29,8 +29,8 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from transfer.connection import is_away
 from transfer.errors import InputInvalid, RuleBroken, TransferError, Unreachable
-from transfer.temporal import is_away
 
 _T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -10,10 +10,10 @@ from temporalio.client import Client, WorkflowHandle
 
 from transfer import domains, logs
 from transfer.adapters.wiring import Neighbours, neighbours
+from transfer.connection import connect
 from transfer.errors import DomainInvalid, Unreachable
 from transfer.opening import transfer_id
 from transfer.settings import load_settings
-from transfer.temporal import connect
 from transfer.views import Outcome
 from workflows.customer_transfer import CustomerTransfer
 
@@ -42,7 +42,7 @@ async def temporal() -> Client:
     Raises:
         Unreachable: nobody answers.
     """
-    return await connect(logs.runtime())
+    return await connect(load_settings(), logs.runtime())
 
 
 async def handle(client: Client, domain: str) -> Handle:

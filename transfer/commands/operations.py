@@ -14,9 +14,11 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError
 
 from transfer.adapters.wiring import channels, mailer, request_tracker
+from transfer.attributes import missing_search_attributes, register_search_attributes
 from transfer.commands.console import document, exit_code, run, say, table
 from transfer.commands.context import temporal
 from transfer.commands.transfers import AsJson
+from transfer.connection import task_queue_pollers
 from transfer.errors import TransferError, Unreachable
 from transfer.settings import Settings, load_settings
 from transfer.starting import (
@@ -27,13 +29,7 @@ from transfer.starting import (
     unschedule,
     why_not_scheduled,
 )
-from transfer.temporal import (
-    RPC_TIMEOUT,
-    TASK_QUEUE,
-    missing_search_attributes,
-    register_search_attributes,
-    task_queue_pollers,
-)
+from transfer.temporal import RPC_TIMEOUT, TASK_QUEUE
 from transfer.values import Value
 
 PATIENCE = timedelta(seconds=15)

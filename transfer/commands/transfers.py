@@ -25,6 +25,15 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from transfer import opening, starting
+from transfer.attributes import (
+    CUSTOMER_DOMAIN,
+    ESCALATED,
+    NEW_RESELLER,
+    NEXT_DEADLINE,
+    OLD_RESELLER,
+    TRANSFER_STATE,
+    WAITING_ON,
+)
 from transfer.case import TERMINAL, Finding, State
 from transfer.commands import console
 from transfer.commands.console import Refused, document, out, run, say, table
@@ -41,16 +50,7 @@ from transfer.messages import (
 from transfer.parties import fold
 from transfer.saved_views import SAVED_VIEWS
 from transfer.settings import load_settings
-from transfer.temporal import (
-    CUSTOMER_DOMAIN,
-    ESCALATED,
-    NEW_RESELLER,
-    NEXT_DEADLINE,
-    OLD_RESELLER,
-    RPC_TIMEOUT,
-    TRANSFER_STATE,
-    WAITING_ON,
-)
+from transfer.temporal import RPC_TIMEOUT
 from transfer.tickets import Intent
 from transfer.views import EvidenceView, Status
 from workflows.customer_transfer import CustomerTransfer
