@@ -25,6 +25,7 @@ from transfer.adapters.wiring import channels, neighbours, tracking_links
 from transfer.alerts import alerts
 from transfer.commands.console import leave
 from transfer.connection import connect_patiently
+from transfer.deploying import deployment_config
 from transfer.digests import digest_mails
 from transfer.postman import Postman
 from transfer.settings import Settings, load_settings
@@ -109,6 +110,7 @@ async def main(settings: Settings) -> None:
                 ],
                 max_cached_workflows=settings.max_cached_workflows,
                 graceful_shutdown_timeout=GRACE,
+                deployment_config=deployment_config(settings.build_id),
             ),
         ):
             delivering = tasks.create_task(postman.run())
