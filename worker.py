@@ -18,7 +18,7 @@ from activities.staff import StaffActivities
 from activities.tickets import TicketActivities
 from gateway.reception import reception
 from gateway.transfers import TemporalTransfers
-from transfer import logs, notices
+from transfer import logs, notices, telemetry
 from transfer.adapters.overview import TemporalOverview
 from transfer.adapters.tools import utc_now
 from transfer.adapters.wiring import channels, neighbours, tracking_links
@@ -55,6 +55,8 @@ async def main(settings: Settings) -> None:
         mail_domain=settings.mail_domain,
         link=links.to if links else None,
     )
+    runtime = telemetry.runtime(settings.metrics_address)
+    meter = telemetry.SdkMeter(runtime.metric_meter)
     async with neighbours(settings) as near:
         retry = timedelta(seconds=settings.notice_retry_seconds)
         postman = Postman(
@@ -65,6 +67,7 @@ async def main(settings: Settings) -> None:
             poll_every=min(POLL, retry),
             first_retry=retry,
             channels=alerting,
+            meter=meter,
         )
         notice = NoticeActivities(
             near.accounts,
@@ -73,16 +76,17 @@ async def main(settings: Settings) -> None:
                 letters(publication, administrators) + alerts(publication, alerting.names)
             ),
             wake_postman=postman.wake,
+            meter=meter,
         )
         account = AccountActivities(near.accounts, notice)
         ticket = TicketActivities(near.tickets, near.accounts, near.ledger)
         staff = StaffActivities(near.staff_queue)
-        client = await connect_patiently(settings, logs.runtime(), stop)
+        client = await connect_patiently(settings, runtime, stop)
         if client is None:
             return
         intake = reception(settings, near, TemporalTransfers(client))
         reconciliation = ReconciliationActivities(
-            near.tickets, near.arrivals, intake, clock=utc_now
+            near.tickets, near.arrivals, intake, clock=utc_now, meter=meter
         )
         digest = DigestActivities(
             TemporalOverview(client),

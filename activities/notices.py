@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 from temporalio import activity
 
+from transfer import measures
 from transfer.case import Publication
 from transfer.messages import EvidenceRow
 from transfer.parties import Party
-from transfer.ports import Accounts, Composer, Ledger
+from transfer.ports import Accounts, Composer, Ledger, Meter
 
 
 class NoticeActivities:
@@ -25,11 +26,13 @@ class NoticeActivities:
         *,
         compose: Composer,
         wake_postman: Callable[[], None],
+        meter: Meter,
     ) -> None:
         self._accounts = accounts
         self._ledger = ledger
         self._compose = compose
         self._wake_postman = wake_postman
+        self._meter = meter
 
     @activity.defn(name="publish")
     async def publish(self, publication: Publication) -> None:
@@ -60,5 +63,6 @@ class NoticeActivities:
             for event in publication.events
         ]
         await self._ledger.publish(rows, deliveries, publication)
+        self._meter.record(measures.told(publication))
         if deliveries:
             self._wake_postman()

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from temporalio import activity
 
 from transfer.errors import Unreachable
+from transfer.measures import RECONCILED, Measure
 from transfer.messages import Reconciliation
-from transfer.ports import Arrivals, Intake, Tickets
+from transfer.ports import Arrivals, Intake, Meter, Tickets
 
 OVERLAP = timedelta(minutes=5)
 """How far behind the last reconciliation the next one looks: clocks differ, and what a ticket
@@ -30,11 +31,13 @@ class ReconciliationActivities:
         intake: Intake,
         *,
         clock: Callable[[], datetime],
+        meter: Meter,
     ) -> None:
         self._tickets = tickets
         self._arrivals = arrivals
         self._intake = intake
         self._clock = clock
+        self._meter = meter
 
     @activity.defn(name="reconcile")
     async def reconcile(self, progress: Reconciliation) -> Reconciliation:
@@ -66,6 +69,8 @@ class ReconciliationActivities:
                     keys = {"ticket_id": ticket.id}
                     activity.logger.exception("ticket_not_reconciled", extra=keys)
                     failed += 1
+        counts = {"found": len(page), "delivered": delivered, "failed": failed}
+        self._meter.record(Measure(RECONCILED, {"outcome": k}, n) for k, n in counts.items())
         return Reconciliation(
             since=since,
             began=began,

@@ -18,7 +18,7 @@ from gateway.reception import reception
 from gateway.signing import RtSignatures, Signatures
 from gateway.tracking import Tracker
 from gateway.transfers import TemporalTransfers
-from transfer import logs
+from transfer import logs, telemetry
 from transfer.adapters.tools import utc_now
 from transfer.adapters.wiring import Neighbours, neighbours, tracking_links
 from transfer.commands.console import leave
@@ -83,7 +83,7 @@ async def main(settings: Settings) -> None:
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, told_to_stop)
         async with asyncio.TaskGroup() as tasks:
-            connecting = tasks.create_task(transfers.connect(settings, logs.runtime(), stop))
+            connecting = tasks.create_task(transfers.connect(settings, telemetry.runtime(), stop))
             tidying = tasks.create_task(_tidy(near, timedelta(days=settings.tracking_days)))
             log.info("gateway_started", host=settings.gateway_host, port=settings.gateway_port)
             await server.serve()

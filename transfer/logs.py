@@ -1,4 +1,7 @@
-"""Logs: structlog events are past-tense facts with keys. Ids are merged in; replays are silent."""
+"""Logs: structlog events are past-tense facts with keys.
+
+Ids are merged in, replays are silent, and what is private is masked.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,8 @@ from typing import Any
 import structlog
 from structlog.types import EventDict, Processor
 from temporalio import activity, workflow
-from temporalio.runtime import (
-    LogForwardingConfig,
-    LoggingConfig,
-    Runtime,
-    TelemetryConfig,
-    TelemetryFilter,
-)
+
+from transfer.masking import masked
 
 
 def configure(*, level: str = "INFO", style: str = "json") -> None:
@@ -32,7 +30,7 @@ def configure(*, level: str = "INFO", style: str = "json") -> None:
         structlog.processors.format_exc_info,
     ]
     renderer: Processor = (
-        structlog.dev.ConsoleRenderer()
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         if style == "console"
         else structlog.processors.JSONRenderer()
     )
@@ -40,7 +38,11 @@ def configure(*, level: str = "INFO", style: str = "json") -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _mask,  # last, so that it sees what exceptions and libraries say
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()
@@ -62,23 +64,6 @@ def configure(*, level: str = "INFO", style: str = "json") -> None:
     )
 
 
-def runtime() -> Runtime:
-    """A Temporal runtime whose core logs go through Python logging: its default is stdout."""
-    return Runtime(
-        telemetry=TelemetryConfig(
-            logging=LoggingConfig(
-                filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
-                forwarding=LogForwardingConfig(
-                    logger=logging.getLogger("temporal.core"),
-                    append_target_to_name=True,
-                    prepend_target_on_message=False,
-                    append_log_fields_to_message=False,
-                ),
-            )
-        )
-    )
-
-
 def _where(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Add the ids of the workflow or activity that speaks; say nothing while replaying."""
     if workflow.in_workflow():
@@ -89,13 +74,21 @@ def _where(_logger: Any, _method: str, event: EventDict) -> EventDict:
     elif activity.in_activity():
         task = activity.info()
         event.update(
-            workflow_id=task.workflow_id, activity=task.activity_type, attempt=task.attempt
+            workflow_id=task.workflow_id,
+            run_id=task.workflow_run_id,
+            activity=task.activity_type,
+            attempt=task.attempt,
         )
     return event
 
 
 def _tidy(_logger: Any, _method: str, event: EventDict) -> EventDict:
-    """Drop what the SDK adds that is not JSON or that is there already; bound every text."""
+    """Drop what the SDK adds that is not JSON or that is there already."""
     for key in ("temporal_log", "temporal_workflow", "temporal_activity"):
         event.pop(key, None)
-    return {key: value[:2000] if isinstance(value, str) else value for key, value in event.items()}
+    return event
+
+
+def _mask(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Mask what is private, and bound every value: see ``transfer.masking``."""
+    return masked(event)

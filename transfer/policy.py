@@ -41,6 +41,14 @@ class StaffRelease(StrEnum):
     TWO_PERSON = "two_person"
 
 
+class PrivateAttribute(StrEnum):
+    """A search attribute that tells who is concerned."""
+
+    CUSTOMER_DOMAIN = "CustomerDomain"
+    OLD_RESELLER = "OldReseller"
+    NEW_RESELLER = "NewReseller"
+
+
 class Policy(Value):
     """The clocks and choices of one transfer. Sources: the provider's procedure and its rules."""
 
@@ -60,6 +68,8 @@ class Policy(Value):
     ticket_opens_transfer: bool = True
     time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
     holidays: tuple[date, ...] = ()
+    private_attributes: Annotated[tuple[PrivateAttribute, ...], Field(max_length=3)] = ()
+    """Search attributes that are never set: Temporal keeps them where no key protects them."""
 
     @property
     def calendar(self) -> WorkCalendar:

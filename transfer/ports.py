@@ -6,11 +6,13 @@ away; the caller tries again. No method blocks longer than its adapter's timeout
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
 from transfer.case import Case, Publication
+from transfer.figures import Reading
+from transfer.measures import Measure
 from transfer.messages import (
     BillingOrder,
     Changed,
@@ -294,6 +296,25 @@ class Overview(Protocol):
 
     async def open_transfers(self, need: Need, *, due_before: datetime, limit: int) -> Needing:
         """Those that have this need, at most ``limit``; what is due is so before ``due_before``."""
+        ...
+
+
+class Meter(Protocol):
+    """Where measures go. It never fails, and never waits."""
+
+    def record(self, measures: Iterable[Measure]) -> None:
+        """Record measures."""
+        ...
+
+
+class Figures(Protocol):
+    """How many transfers, notices and tickets are where. One database transaction a call."""
+
+    async def read(self, now: datetime) -> Reading:
+        """The figures as of ``now``: what was told of last, not what a workflow is about to tell.
+
+        It reads all cases that are kept: for 10,000 of them, some tenths of a second.
+        """
         ...
 
 

@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 import structlog
 
 from transfer.errors import MailRefused, TicketNotFound, TransferError, Unreachable
+from transfer.measures import NOTICES, Measure
 from transfer.messages import Delivery, Mail
-from transfer.ports import Channels, Ledger, Mailer, Tickets
+from transfer.ports import Channels, Ledger, Mailer, Meter, Tickets
 
 FIRST_RETRY = timedelta(seconds=10)
 LONGEST_RETRY = timedelta(minutes=15)
@@ -53,11 +54,13 @@ class Postman:
         poll_every: timedelta,
         first_retry: timedelta = FIRST_RETRY,
         channels: Channels | None = None,
+        meter: Meter,
     ) -> None:
         self._ledger = ledger
         self._mailer = mailer
         self._tickets = tickets
         self._channels = channels
+        self._meter = meter
         self._clock = clock
         self._poll_every = poll_every
         self._first_retry = first_retry
@@ -127,16 +130,18 @@ class Postman:
             "key": delivery.key,
             "notice": delivery.event,
             "reader": delivery.reader,
-            "channel": delivery.channel or ("mail" if delivery.mail else "ticket"),
+            "channel": delivery.channel or _way(delivery),
         }
         error = await self._try(delivery)
         now = self._clock()
         try:
             if error is None:
+                self._count(delivery, "delivered")
                 await self._ledger.delivered(delivery.id, now)
                 log.info("notice_delivered", **keys)
                 return
             retry_at = self._retry_at(delivery, error, now)
+            self._count(delivery, "delayed" if retry_at else "given_up")
             text = f"{type(error).__name__}: {error}"
             await self._ledger.failed(delivery.id, text, retry_at)
         except Unreachable as away:
@@ -152,6 +157,10 @@ class Postman:
         else:
             again = retry_at.isoformat()
             log.warning("notice_delayed", error=text, retry_at=again, exc_info=unforeseen, **keys)
+
+    def _count(self, delivery: Delivery, outcome: str) -> None:
+        labels = {"channel": "staff" if delivery.channel else _way(delivery), "outcome": outcome}
+        self._meter.record([Measure(NOTICES, labels)])
 
     async def _try(self, delivery: Delivery) -> Exception | None:
         """Send one notice; return what went wrong."""
@@ -190,3 +199,8 @@ class Postman:
         doubled = self._first_retry * 2 ** min(delivery.attempts, 10)
         retry_at = now + min(doubled, LONGEST_RETRY)
         return retry_at if retry_at < delivery.created_at + GIVE_UP_AFTER else None
+
+
+def _way(delivery: Delivery) -> str:
+    """How a notice that is no alert goes out."""
+    return "mail" if delivery.mail else "ticket"

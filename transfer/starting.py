@@ -22,7 +22,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from transfer import opening, views
-from transfer.attributes import search_attributes
+from transfer.attributes import NEW_RESELLER, search_attributes
 from transfer.case import Case
 from transfer.details import asked_for, escaped
 from transfer.messages import Reconciliation, TransferRequest
@@ -59,19 +59,27 @@ async def begin(
         RPCError: Temporal is away, or refuses.
     """
     expected = opening.opened(Case.received(request, transfer_id, transfer_id, now), facts, now)
+    attributes = views.attributes(expected)
     started = await client.start_workflow(
         CustomerTransfer.run,
         Start(**request.model_dump()),
         id=transfer_id,
         task_queue=TASK_QUEUE,
-        search_attributes=search_attributes(views.attributes(expected)),
+        search_attributes=search_attributes(attributes),
         static_summary=(
             f"{escaped(expected.shown_domain)}: {escaped(expected.old)} to {escaped(expected.new)}"
         ),
         static_details=asked_for(expected),
+        memo={NEW_RESELLER.name: expected.new.id} if attributes.NewReseller is None else None,
         rpc_timeout=RPC_TIMEOUT,
     )
     return Begun(transfer_id, started.result_run_id, expected)
+
+
+async def going_to(present: WorkflowExecutionDescription) -> str | None:
+    """The id of the new reseller of a transfer, whether or not that is private."""
+    shown = present.typed_search_attributes.get(NEW_RESELLER)
+    return shown or await present.memo_value(NEW_RESELLER.name, None, type_hint=str)
 
 
 async def schedule_reconciliation(client: Client, every: timedelta) -> bool:

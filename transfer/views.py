@@ -8,6 +8,7 @@ from typing import NamedTuple
 from transfer.case import Authorization, Case, Evidence, Rejection, SlotState, State
 from transfer.clocks import next_clock
 from transfer.parties import Slot
+from transfer.policy import PrivateAttribute
 from transfer.values import Instant, Value
 
 MAX_ATTRIBUTE = 255
@@ -102,9 +103,9 @@ class Attributes(NamedTuple):
 
     TransferState: str
     WaitingOn: tuple[str, ...]
-    CustomerDomain: str
-    OldReseller: str
-    NewReseller: str
+    CustomerDomain: str | None
+    OldReseller: str | None
+    NewReseller: str | None
     Escalated: bool
     NextDeadline: datetime | None
 
@@ -193,13 +194,17 @@ def escalated(case: Case) -> bool:
 
 def attributes(case: Case) -> Attributes:
     """The search attributes: the list in the Temporal UI has no other text."""
-    clock = next_clock(case)
+    clock, private = next_clock(case), case.policy.private_attributes
+
+    def unless_private(name: PrivateAttribute, value: str) -> str | None:
+        return None if name in private else value[:MAX_ATTRIBUTE]
+
     return Attributes(
         TransferState=case.state.value,
         WaitingOn=waiting_on(case),
-        CustomerDomain=case.domain[:MAX_ATTRIBUTE],
-        OldReseller=case.old.id[:MAX_ATTRIBUTE],
-        NewReseller=case.new.id[:MAX_ATTRIBUTE],
+        CustomerDomain=unless_private(PrivateAttribute.CUSTOMER_DOMAIN, case.domain),
+        OldReseller=unless_private(PrivateAttribute.OLD_RESELLER, case.old.id),
+        NewReseller=unless_private(PrivateAttribute.NEW_RESELLER, case.new.id),
         Escalated=escalated(case),
         NextDeadline=clock.at if clock else None,
     )

@@ -48,6 +48,7 @@ def notices(town: Town) -> NoticeActivities:
         town.ledger,
         compose=lambda publication, administrators: (),
         wake_postman=print,
+        meter=town.meter,
     )
 
 

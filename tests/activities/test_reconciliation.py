@@ -13,6 +13,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.reconciliation import FIRST_LOOK, ReconciliationActivities
 from tests.gateway.panel import HOME, Gateway
 from transfer.adapters.desk import MAX_FOUND
+from transfer.adapters.memory import MemoryMeter
 from transfer.errors import Unreachable
 from transfer.messages import Reconciliation
 from transfer.parties import Slot
@@ -30,7 +31,11 @@ async def gateway() -> AsyncGenerator[Gateway]:
 async def _reconciled(gateway: Gateway) -> Reconciliation:
     """Reconcile to the end; each page twice, as a retry would."""
     activities = ReconciliationActivities(
-        gateway.tickets, gateway.arrivals, gateway.desk, clock=lambda: datetime.now(UTC)
+        gateway.tickets,
+        gateway.arrivals,
+        gateway.desk,
+        clock=lambda: datetime.now(UTC),
+        meter=MemoryMeter(),
     )
     progress, environment = Reconciliation(), ActivityEnvironment()
     while not progress.done:

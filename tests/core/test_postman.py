@@ -10,7 +10,13 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from transfer.adapters.memory import MemoryAccounts, MemoryDesk, MemoryLedger, MemoryMailer
+from transfer.adapters.memory import (
+    MemoryAccounts,
+    MemoryDesk,
+    MemoryLedger,
+    MemoryMailer,
+    MemoryMeter,
+)
 from transfer.errors import Unreachable
 from transfer.messages import CHANNEL, Delivery, DeliveryState, Mail
 from transfer.parties import Person
@@ -29,6 +35,7 @@ class Town:
         self.desk = MemoryDesk(MemoryAccounts(), clock=lambda: self.now)
         self.ticket = self.desk.add("acme", Person(id="ann"), ("Hello", "there"), MONDAY)
         self.channels = Channels()
+        self.meter = MemoryMeter()
         self.postman = Postman(
             self.ledger,
             self.mailer,
@@ -36,6 +43,7 @@ class Town:
             clock=lambda: self.now,
             poll_every=timedelta(hours=1),
             channels=self.channels,
+            meter=self.meter,
         )
 
     def after(self, **length: float) -> None:
@@ -193,6 +201,7 @@ async def test_a_worker_without_channels_leaves_alerts_to_others(town: Town) -> 
         town.desk,
         clock=lambda: town.now,
         poll_every=timedelta(hours=1),
+        meter=town.meter,
     )
     await town.post(alert())
     await postman.deliver_due()

@@ -24,6 +24,9 @@ NAMESPACES = (
     "digest",
     "tracking",
     "views",
+    "encryption",
+    "undecodable",
+    "telemetry",
 )
 
 

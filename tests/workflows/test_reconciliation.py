@@ -12,6 +12,7 @@ from activities.reconciliation import ReconciliationActivities
 from tests.gateway.panel import HOME, Gateway
 from tests.workflows.conftest import scenario, write_histories
 from transfer.adapters.desk import MAX_FOUND
+from transfer.adapters.memory import MemoryMeter
 from transfer.messages import Reconciliation
 from transfer.parties import Slot
 from transfer.starting import RECONCILIATION
@@ -35,7 +36,7 @@ async def test_all_pages_are_reconciled_though_a_neighbour_is_away_for_a_while(
         return datetime.now(UTC)
 
     activities = ReconciliationActivities(
-        gateway.tickets, gateway.arrivals, gateway.desk, clock=clock
+        gateway.tickets, gateway.arrivals, gateway.desk, clock=clock, meter=MemoryMeter()
     )
     client = skipping_server.client
     async with Worker(

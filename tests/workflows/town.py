@@ -17,7 +17,13 @@ from activities.notices import NoticeActivities
 from activities.staff import StaffActivities
 from activities.tickets import TicketActivities
 from transfer import notices
-from transfer.adapters.memory import MemoryAccounts, MemoryDesk, MemoryLedger, MemoryStaffQueue
+from transfer.adapters.memory import (
+    MemoryAccounts,
+    MemoryDesk,
+    MemoryLedger,
+    MemoryMeter,
+    MemoryStaffQueue,
+)
 from transfer.adapters.moves import PanelAccess
 from transfer.case import Publication
 from transfer.messages import Delivery
@@ -53,6 +59,7 @@ class Town:
         self.accounts = MemoryAccounts(clock=lambda: self.now)
         self.desk = MemoryDesk(self.accounts, clock=lambda: self.now)
         self.ledger = MemoryLedger()
+        self.meter = MemoryMeter()
         self.queue = MemoryStaffQueue(self.desk)
         self.watch = Watch()
         for reseller in (
@@ -90,7 +97,11 @@ class Town:
     ) -> temporalio.worker.Worker:
         """A worker of this town."""
         notice = NoticeActivities(
-            self.accounts, self.ledger, compose=_compose, wake_postman=lambda: None
+            self.accounts,
+            self.ledger,
+            compose=_compose,
+            wake_postman=lambda: None,
+            meter=self.meter,
         )
         account = AccountActivities(self.accounts, notice)
         ticket = TicketActivities(self.desk, self.accounts, self.ledger)

@@ -100,7 +100,7 @@ async def _start(request: TransferRequest, *, dry_run: bool, as_json: bool) -> N
     if stopped or dry_run:
         present = await starting.described(client, workflow_id)
         if present is not None and present.status is WorkflowExecutionStatus.RUNNING:
-            _already_open(present, facts.new.id, findings, as_json=as_json)
+            await _already_open(present, facts.new.id, findings, as_json=as_json)
         elif stopped:
             _refuse(findings, as_json=as_json)
         else:
@@ -115,7 +115,7 @@ async def _start(request: TransferRequest, *, dry_run: bool, as_json: bool) -> N
         begun = await starting.begin(client, request, facts, workflow_id, now())
     except WorkflowAlreadyStartedError:
         present = await client.get_workflow_handle(workflow_id).describe(rpc_timeout=RPC_TIMEOUT)
-        _already_open(present, facts.new.id, findings, as_json=as_json)
+        await _already_open(present, facts.new.id, findings, as_json=as_json)
         return
     if as_json:
         document(
@@ -141,7 +141,7 @@ def whoami() -> str:
         return "operator"
 
 
-def _already_open(
+async def _already_open(
     present: WorkflowExecutionDescription,
     new_reseller: str,
     findings: tuple[Finding, ...],
@@ -149,7 +149,7 @@ def _already_open(
     as_json: bool,
 ) -> None:
     """The same request again is done already; another one is refused."""
-    to = present.typed_search_attributes.get(NEW_RESELLER)
+    to = await starting.going_to(present)
     state = present.typed_search_attributes.get(TRANSFER_STATE)
     claim_is_wrong = any(finding.code == "NOT_CURRENT_RESELLER" for finding in findings)
     if to != new_reseller or claim_is_wrong:
@@ -266,7 +266,8 @@ def _row(execution: WorkflowExecution) -> dict[str, Any]:
         "transfer_id": execution.id,
         "state": attributes.get(TRANSFER_STATE) or State.VALIDATING.value,
         "execution": status.name,
-        "customer_domain": attributes.get(CUSTOMER_DOMAIN),
+        "customer_domain": attributes.get(CUSTOMER_DOMAIN)
+        or execution.id.removeprefix("transfer-"),
         "old_reseller": attributes.get(OLD_RESELLER),
         "new_reseller": attributes.get(NEW_RESELLER),
         "waiting_on": list(attributes.get(WAITING_ON) or ()),
