@@ -18,7 +18,7 @@ from activities.staff import StaffActivities
 from activities.tickets import TicketActivities
 from gateway.reception import reception
 from gateway.transfers import TemporalTransfers
-from transfer import logs, notices, telemetry
+from transfer import logs, notices, telemetry, tracing
 from transfer.adapters.overview import TemporalOverview
 from transfer.adapters.tools import utc_now
 from transfer.adapters.wiring import channels, neighbours, tracking_links
@@ -55,6 +55,8 @@ async def main(settings: Settings) -> None:
         mail_domain=settings.mail_domain,
         link=links.to if links else None,
     )
+    if settings.otlp_endpoint:
+        tracing.start("worker")
     runtime = telemetry.runtime(settings.metrics_address)
     meter = telemetry.SdkMeter(runtime.metric_meter)
     async with neighbours(settings) as near:
@@ -121,6 +123,7 @@ async def main(settings: Settings) -> None:
             log.info("worker_started", task_queue=TASK_QUEUE, namespace=client.namespace)
             await stop.wait()
             delivering.cancel()
+    tracing.stop()
     log.info("worker_stopped")
 
 

@@ -16,9 +16,10 @@ from gateway.app import RtHooks, build
 from gateway.hooks import Porter
 from gateway.reception import reception
 from gateway.signing import RtSignatures, Signatures
+from gateway.traces import traced
 from gateway.tracking import Tracker
 from gateway.transfers import TemporalTransfers
-from transfer import logs, telemetry
+from transfer import logs, telemetry, tracing
 from transfer.adapters.tools import utc_now
 from transfer.adapters.wiring import Neighbours, neighbours, tracking_links
 from transfer.commands.console import leave
@@ -56,13 +57,16 @@ async def main(settings: Settings) -> None:
         rt = RtHooks(porter, RtSignatures(settings.rt_hook_secret))
         server = _Server(
             uvicorn.Config(
-                build(
-                    desk,
-                    transfers,
-                    near.arrivals,
-                    signatures,
-                    rt if settings.rt_hook_secret else None,
-                    Tracker(links, near.tracking, utc_now) if links else None,
+                traced(
+                    build(
+                        desk,
+                        transfers,
+                        near.arrivals,
+                        signatures,
+                        rt if settings.rt_hook_secret else None,
+                        Tracker(links, near.tracking, utc_now) if links else None,
+                    ),
+                    settings,
                 ),
                 host=settings.gateway_host,
                 port=settings.gateway_port,
@@ -91,6 +95,7 @@ async def main(settings: Settings) -> None:
             connecting.cancel()
             tidying.cancel()
             await porter.close()
+    tracing.stop()
     log.info("gateway_stopped")
 
 

@@ -7,7 +7,7 @@ import uuid
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from temporalio.api.common.v1 import Payloads, WorkflowExecution
+from temporalio.api.common.v1 import Header, Payloads, WorkflowExecution
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import Client
@@ -15,7 +15,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
-from transfer import starting
+from transfer import starting, tracing
 from transfer.connection import connect_patiently
 from transfer.errors import Unreachable
 from transfer.messages import Doorbell, TransferRequest
@@ -66,6 +66,7 @@ class TemporalTransfers:
         """See ``Transfers.ring``. The SDK's own signals carry no key, so this is the bare call."""
         client = self._connected()
         payloads = await client.data_converter.encode([Doorbell(ticket_id=ticket_id)])
+        header = Header(fields=tracing.headers())
         try:
             await client.workflow_service.signal_workflow_execution(
                 SignalWorkflowExecutionRequest(
@@ -73,6 +74,7 @@ class TemporalTransfers:
                     workflow_execution=WorkflowExecution(workflow_id=transfer_id),
                     signal_name=what.value,
                     input=Payloads(payloads=payloads),
+                    header=header,
                     identity=client.identity,
                     request_id=str(uuid.uuid5(uuid.NAMESPACE_URL, key)),
                 ),

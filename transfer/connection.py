@@ -21,6 +21,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
+from transfer import tracing
 from transfer.attributes import missing_search_attributes
 from transfer.codec import EncryptionCodec, keys
 from transfer.errors import InputInvalid, RuleBroken, TransferError, Unreachable
@@ -65,7 +66,9 @@ class SecretFailures(Failures):
         super().__init__(encode_common_attributes=True)
 
 
-def plugin(codec: EncryptionCodec | None = None, *, pass_core_through: bool = True) -> SimplePlugin:
+def plugin(
+    codec: EncryptionCodec | None = None, *, traced: bool = False, pass_core_through: bool = True
+) -> SimplePlugin:
     """What client, worker, replayer and test environment have in common.
 
     ``pass_core_through`` shares our pure modules with the sandbox instead of importing them anew
@@ -95,7 +98,7 @@ def plugin(codec: EncryptionCodec | None = None, *, pass_core_through: bool = Tr
             payload_codec=codec,
             failure_converter_class=SecretFailures if codec else Failures,
         ),
-        interceptors=[Guard()],
+        interceptors=[Guard(), tracing.interceptor()] if traced else [Guard()],
         workflow_runner=runner,
         workflow_failure_exception_types=[TransferError],
     )
@@ -124,10 +127,9 @@ async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
         said = " ".join(str(error).split())
         raise InputInvalid(f"{said}. Mend temporal.toml or the TEMPORAL_* variables.") from error
     address = config.setdefault("target_host", DEFAULT_ADDRESS)
+    shared = plugin(encryption(settings), traced=bool(settings.otlp_endpoint))
     try:
-        return await Client.connect(
-            **config, plugins=[plugin(encryption(settings))], runtime=runtime
-        )
+        return await Client.connect(**config, plugins=[shared], runtime=runtime)
     except RuntimeError as error:
         raise Unreachable(
             f"Temporal does not answer at {address}. Start it, or set TEMPORAL_ADDRESS."

@@ -13,6 +13,8 @@ import temporalio.client
 import temporalio.worker
 from temporalio import workflow
 
+from transfer import tracing
+
 
 @runtime_checkable
 class IgnoresSignals(Protocol):
@@ -42,5 +44,6 @@ class _Inbound(temporalio.worker.WorkflowInboundInterceptor):
             if isinstance(instance, IgnoresSignals):
                 instance.ignore(input.signal, f"{len(input.args)} arguments")
                 return
-        input.headers = {}  # a garbled tracing header fails the task before any handler runs
+        # A garbled header fails the task before any handler runs.
+        input.headers = tracing.believable(input.headers)
         await super().handle_signal(input)

@@ -228,7 +228,8 @@ CHANNEL = "channel "
 class Delivery(Value):
     """One notice on its way: a mail, a reply on ``ticket_id``, or the text ``reply`` on a channel.
 
-    It is for a channel if it is neither of the others; ``reader`` names it then.
+    It is for a channel if it is neither of the others; ``reader`` names it then. ``trace`` is the
+    ``traceparent`` of what it tells of, where that is traced.
     """
 
     id: str
@@ -244,6 +245,7 @@ class Delivery(Value):
     last_error: str = ""
     next_try_at: Instant | None = None
     sent_at: Instant | None = None
+    trace: str | None = None
 
     @property
     def channel(self) -> str:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from transfer import tracing
 from transfer.errors import MailRefused, TicketNotFound, TransferError, Unreachable
 from transfer.measures import NOTICES, Measure
 from transfer.messages import Delivery, Mail
@@ -132,7 +133,12 @@ class Postman:
             "reader": delivery.reader,
             "channel": delivery.channel or _way(delivery),
         }
-        error = await self._try(delivery)
+        with tracing.span(
+            f"deliver {delivery.event}", within=delivery.trace or "", channel=keys["channel"]
+        ) as delivering:
+            error = await self._try(delivery)
+            if error is not None:
+                tracing.failed(delivering, error)
         now = self._clock()
         try:
             if error is None:

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
-from transfer import domains
+from transfer import domains, tracing
 from transfer.errors import DomainInvalid, MailRefused, Unreachable
 from transfer.messages import Mail
 from transfer.values import one_line
@@ -109,6 +109,10 @@ class SmtpMailer:
         )
 
     async def _hand_over(self, message: EmailMessage, to: str) -> None:
+        with tracing.span("smtp", **{"server.address": self._server.host}):
+            await self._handed_over(message, to)
+
+    async def _handed_over(self, message: EmailMessage, to: str) -> None:
         client = self._client()
         try:
             async with asyncio.timeout(self._timeout):

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import NamedTuple
 
+from transfer import tracing
 from transfer.adapters.channels import AppriseChannels
 from transfer.adapters.rt import RtClient, RtStaffQueue, RtTickets, mapping
 from transfer.adapters.smtp_mailer import SmtpMailer
@@ -14,6 +15,7 @@ from transfer.adapters.sql.accounts import SqlAccounts
 from transfer.adapters.sql.arrivals import SqlArrivals
 from transfer.adapters.sql.desk import SqlDesk
 from transfer.adapters.sql.engine import Database
+from transfer.adapters.sql.figures import SqlFigures
 from transfer.adapters.sql.ledger import SqlLedger
 from transfer.adapters.sql.staff_queue import SqlStaffQueue
 from transfer.adapters.sql.tracking import SqlTracking
@@ -33,6 +35,7 @@ class Neighbours(NamedTuple):
     staff_queue: StaffQueue
     mailer: SmtpMailer
     tracking: SqlTracking
+    figures: SqlFigures
 
     @property
     def desk(self) -> SqlDesk:
@@ -61,6 +64,8 @@ async def neighbours(settings: Settings) -> AsyncGenerator[Neighbours]:
     tracker = None if settings.tickets_url == "database:" else request_tracker(settings)
     smtp = mailer(settings)
     database = Database(settings.database_url.get_secret_value())
+    if settings.otlp_endpoint:
+        tracing.watch_sql(database.engine)
     try:
         yield Neighbours(
             accounts=SqlAccounts(database),
@@ -70,6 +75,7 @@ async def neighbours(settings: Settings) -> AsyncGenerator[Neighbours]:
             staff_queue=_staff_queue(settings, tracker, SqlStaffQueue(database)),
             mailer=smtp,
             tracking=SqlTracking(database),
+            figures=SqlFigures(database),
         )
     finally:
         await database.close()

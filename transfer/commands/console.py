@@ -29,6 +29,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
+from transfer import tracing
 from transfer.connection import is_away
 from transfer.errors import InputInvalid, RuleBroken, TransferError, Unreachable
 
@@ -92,6 +93,7 @@ async def _settled(coroutine: Coroutine[Any, Any, _T]) -> _T:
     try:
         return await coroutine
     finally:
+        tracing.stop()
         for thread in set(threading.enumerate()) - before:
             if thread.name.endswith("(_connection_worker_thread)"):
                 await asyncio.to_thread(thread.join, 1)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from temporalio.client import Client, WorkflowHandle
 
-from transfer import domains, telemetry
+from transfer import domains, telemetry, tracing
 from transfer.adapters.wiring import Neighbours, neighbours
 from transfer.connection import connect
 from transfer.errors import DomainInvalid, Unreachable
@@ -42,7 +42,10 @@ async def temporal() -> Client:
     Raises:
         Unreachable: nobody answers.
     """
-    return await connect(load_settings(), telemetry.runtime())
+    settings = load_settings()
+    if settings.otlp_endpoint:
+        tracing.start("starter")
+    return await connect(settings, telemetry.runtime())
 
 
 async def handle(client: Client, domain: str) -> Handle:

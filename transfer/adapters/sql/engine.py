@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import URL, Table, exc, make_url
+from sqlalchemy import URL, Engine, Table, exc, make_url
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -76,6 +76,11 @@ class Database:
         self._engine = engine
         # SQLite's waiting for a lock is not fair: within one process writers queue up here instead.
         self._turn = asyncio.Lock() if self.is_sqlite else None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, for those who watch it."""
+        return self._engine.sync_engine
 
     @property
     def path(self) -> Path | None:

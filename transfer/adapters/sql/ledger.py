@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import RowMapping, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from transfer import tracing
 from transfer.adapters.sql.engine import Database, insert_new
 from transfer.adapters.sql.schema import deliveries, evidence, parked_tickets, ticket_uses
 from transfer.adapters.sql.tracking import track
@@ -151,6 +152,7 @@ async def put_out(connection: AsyncConnection, notices: Sequence[Delivery]) -> N
         {
             **notice.model_dump(exclude={"mail"}),
             "mail": notice.mail.model_dump_json() if notice.mail else None,
+            "trace": tracing.here() or None,
         }
         for notice in notices
     ]

@@ -207,6 +207,7 @@ deliveries = Table(
     Column("next_try_at", UtcDateTime),
     Column("sent_at", UtcDateTime),
     Column("leased_until", UtcDateTime),
+    Column("trace", Txt),
     Index(
         "ix_deliveries_pending",
         "created_at",
