@@ -15,6 +15,7 @@ from transfer.adapters.memory import (
     MemoryAccounts,
     MemoryArrivals,
     MemoryDesk,
+    MemoryFigures,
     MemoryLedger,
     MemoryStaffQueue,
     MemoryTracking,
@@ -23,6 +24,7 @@ from transfer.adapters.sql.accounts import SqlAccounts
 from transfer.adapters.sql.arrivals import SqlArrivals
 from transfer.adapters.sql.desk import SqlDesk
 from transfer.adapters.sql.engine import Database
+from transfer.adapters.sql.figures import SqlFigures
 from transfer.adapters.sql.ledger import SqlLedger
 from transfer.adapters.sql.staff_queue import SqlStaffQueue
 from transfer.adapters.sql.tracking import SqlTracking
@@ -59,6 +61,7 @@ class Stores:
     arrivals: SqlArrivals | MemoryArrivals
     staff_queue: SqlStaffQueue | MemoryStaffQueue
     tracking: SqlTracking | MemoryTracking
+    figures: SqlFigures | MemoryFigures
     clock: Clock
     another: Callable[[], Stores]
     database: Database | None = field(default=None)
@@ -85,6 +88,7 @@ def sql_stores(
         arrivals=SqlArrivals(database),
         staff_queue=SqlStaffQueue(database),
         tracking=SqlTracking(database),
+        figures=SqlFigures(database),
         clock=clock,
         another=another,
         database=database,
@@ -103,6 +107,7 @@ def memory_stores(clock: Clock) -> Stores:
         arrivals=MemoryArrivals(ledger),
         staff_queue=MemoryStaffQueue(desk),
         tracking=MemoryTracking(ledger),
+        figures=MemoryFigures(ledger),
         clock=clock,
         another=lambda: stores,
     )
