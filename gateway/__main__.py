@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import structlog
-import uvicorn
 import uvloop
 
 from gateway.app import RtHooks, build
 from gateway.hooks import Porter
+from gateway.limits import trusted
 from gateway.reception import reception
+from gateway.serving import Server, configured
 from gateway.signing import RtSignatures, Signatures
 from gateway.traces import traced
 from gateway.tracking import Tracker
@@ -36,32 +35,25 @@ TIDY_EVERY = timedelta(hours=6)
 log = structlog.get_logger("gateway")
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, but a signal to stop ends it with the exit code of a good run."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Signals are handled in ``main``."""
-        yield
-
-
 async def main(settings: Settings) -> None:
     """Answer until SIGTERM or SIGINT. Temporal and the database may be away at first."""
     stop = asyncio.Event()
     signatures = Signatures(settings.webhook_secret)
     links = tracking_links(settings)
+    proxies = trusted(settings.trusted_proxies)
     transfers = TemporalTransfers()
     async with neighbours(settings) as near:
         desk = reception(settings, near, transfers)
         porter = Porter(near.tickets, desk, clock=utc_now)
         rt = RtHooks(porter, RtSignatures(settings.rt_hook_secret))
-        server = _Server(
-            uvicorn.Config(
+        server = Server(
+            configured(
                 traced(
                     build(
                         desk,
                         transfers,
                         near.arrivals,
+                        near.figures,
                         signatures,
                         rt if settings.rt_hook_secret else None,
                         Tracker(links, near.tracking, utc_now) if links else None,
@@ -70,10 +62,8 @@ async def main(settings: Settings) -> None:
                 ),
                 host=settings.gateway_host,
                 port=settings.gateway_port,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=proxies,
                 limit_concurrency=MAX_CONNECTIONS,
                 timeout_keep_alive=30,
                 timeout_graceful_shutdown=GRACE_SECONDS,

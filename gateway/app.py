@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from typing import Annotated, Any, NamedTuple
 
 import structlog
 from fastapi import FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from gateway.health import all_ok, checked
 from gateway.hooks import Hook, Noted, Porter
+from gateway.limits import TOO_MANY, Limits
+from gateway.metrics import Metrics, Observed, States
 from gateway.reception import Desk
 from gateway.signing import (
     MAX_ID,
@@ -28,14 +30,12 @@ from gateway.tracking import Tracker, add_tracking
 from gateway.transfers import Transfers
 from gateway.wire import Answer, Health, Invalid, Problem, Webhook
 from transfer.errors import Unreachable
-from transfer.ports import Arrivals
+from transfer.ports import Arrivals, Figures
 
 RETRY_AFTER_SECONDS = 5
 """When a sender is asked to try again."""
 PATIENCE_SECONDS = 20.0
 """How long a request may take, its waiting for its turn included."""
-CHECK_SECONDS = 3.0
-"""How long a check of one neighbour may take."""
 AT_ONCE = 32
 """Tickets that are worked on at once; the others wait for their turn."""
 MAX_FIELD_ERRORS = 20
@@ -58,11 +58,15 @@ def build(
     desk: Desk,
     transfers: Transfers,
     arrivals: Arrivals,
+    figures: Figures,
     signatures: Signatures,
     rt: RtHooks | None = None,
     tracker: Tracker | None = None,
+    *,
+    limits: Limits | None = None,
 ) -> FastAPI:
-    """The application over its neighbours. Building it does nothing else."""
+    """The application over its neighbours. Building it does nothing else, but the desk tells it."""
+    limits = limits or Limits()
     app = FastAPI(
         title="Customer Transfer",
         summary="Where a ticket system announces the tickets of resellers and customers.",
@@ -100,11 +104,13 @@ def build(
             kept = await desk.receive(webhook_id, webhook.heard())
         return Answer(outcome=kept.outcome, transfer_id=kept.transfer_id)
 
-    app.add_middleware(SignedOnly, path="/tickets", signatures=signatures)
+    app.add_middleware(
+        SignedOnly, path="/tickets", signatures=signatures, limits=limits, signs_id=True
+    )
     if rt is not None:
-        _add_rt(app, rt)
+        _add_rt(app, rt, limits)
     if tracker is not None:
-        add_tracking(app, tracker)
+        add_tracking(app, tracker, limits)
 
     @app.get("/healthz", tags=["health"], summary="The process answers")
     async def healthz() -> dict[str, str]:
@@ -119,25 +125,33 @@ def build(
     )
     async def readyz() -> JSONResponse:
         """Ask Temporal and the database."""
-        temporal, database = await asyncio.gather(
-            _checked(transfers.check()), _checked(arrivals.answered(""))
+        said = await checked(
+            {"temporal": transfers.check, "database": lambda: arrivals.answered("")}
         )
-        health = Health(temporal=temporal, database=database)
-        ready = temporal == database == "ok"
-        return JSONResponse(health.model_dump(), 200 if ready else 503)
+        return JSONResponse(Health(**said).model_dump(), 200 if all_ok(said) else 503)
+
+    metrics = Metrics(States(figures, {"temporal": transfers.check}))
+    desk.watch(metrics.ticket)
+
+    @app.get("/metrics", include_in_schema=False)
+    async def metrics_page() -> Response:
+        """What is measured, for Prometheus."""
+        page, kind = await metrics.page()
+        return Response(page, headers={"Content-Type": kind})
 
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _unreadable)
     app.add_exception_handler(Unreachable, _away)
     app.add_exception_handler(TimeoutError, _away)
+    app.add_middleware(Observed, metrics=metrics, routes=app.routes)  # the last is the outermost
     return app
 
 
-def _add_rt(app: FastAPI, rt: RtHooks) -> None:
+def _add_rt(app: FastAPI, rt: RtHooks, limits: Limits) -> None:
     responses = _responses()
     answers: dict[int | str, dict[str, Any]] = {
         202: {"description": "Understood; the ticket is fetched."},
-        **{code: responses[code] for code in (401, 408, 413, 422)},
+        **{code: responses[code] for code in (401, 408, 413, 422, 429)},
         503: _example(Problem, BUSY.model_dump(), description="Too many tickets wait."),
     }
 
@@ -163,7 +177,7 @@ def _add_rt(app: FastAPI, rt: RtHooks) -> None:
         return Noted()
 
     app.add_exception_handler(Busy, _busy)
-    app.add_middleware(SignedOnly, path="/rt", signatures=rt.signatures)
+    app.add_middleware(SignedOnly, path="/rt", signatures=rt.signatures, limits=limits)
 
 
 async def _busy(_request: Request, _error: Exception) -> JSONResponse:
@@ -195,6 +209,12 @@ def _responses() -> dict[int | str, dict[str, Any]]:
             Invalid.model_validate({"detail": [wrong]}).model_dump(),
             description="Signed, but not what is described here.",
         ),
+        429: _example(
+            Problem,
+            TOO_MANY.model_dump(),
+            description="Too many of your address within a minute, unsigned ones above all.",
+            headers={"Retry-After": later},
+        ),
         503: _example(
             Problem,
             AWAY.model_dump(),
@@ -202,15 +222,6 @@ def _responses() -> dict[int | str, dict[str, Any]]:
             headers={"Retry-After": later},
         ),
     }
-
-
-async def _checked(check: Awaitable[object]) -> str:
-    try:
-        async with asyncio.timeout(CHECK_SECONDS):
-            await check
-    except (Unreachable, TimeoutError):
-        return "away"
-    return "ok"
 
 
 async def _away(_request: Request, error: Exception) -> JSONResponse:

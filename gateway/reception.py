@@ -83,6 +83,11 @@ class Desk:
         self._policy = policy
         self._clock = clock
         self._own = own_authors
+        self._tell: Callable[[Reception], None] = lambda _: None
+
+    def watch(self, tell: Callable[[Reception], None]) -> None:
+        """Let somebody count what becomes of tickets."""
+        self._tell = tell
 
     async def receive(self, webhook_id: str, heard: Heard) -> WebhookAnswer:
         """Deliver an announced ticket, and return what became of it: durable, and once.
@@ -105,6 +110,7 @@ class Desk:
             ticket_updated_at=heard.ticket.updated_at,
         )
         kept = await arrivals.answer(answer)
+        self._tell(kept.outcome)
         log.info("ticket_received", why=why, **kept.model_dump(exclude={"received_at"}))
         return kept
 

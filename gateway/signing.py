@@ -1,7 +1,8 @@
 """In front of everything: how much is read, and whether it is signed.
 
-Signatures are those of Standard Webhooks, and of Request Tracker's hook. A request that is too
-large is refused before it is read whole, one that is not signed before it is looked at.
+Signatures are those of Standard Webhooks, and of Request Tracker's hook. A request that is one too
+many is refused before it is read, one that is too large before it is read whole, and one that is
+not signed before it is looked at.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from standardwebhooks.webhooks import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway import request_ids
+from gateway.limits import TOO_MANY, Limits, address_of
 from gateway.wire import Problem
 from transfer.adapters.tools import utc_now
 from transfer.errors import InputInvalid
@@ -126,30 +129,55 @@ class Verifier(Protocol):
 
 
 class SignedOnly:
-    """ASGI middleware: lets through to ``path`` only what is small enough and signed."""
+    """ASGI middleware: lets through to ``path`` only what is small enough and signed.
 
-    def __init__(self, app: ASGIApp, *, path: str, signatures: Verifier) -> None:
+    ``signs_id`` tells that the header ``webhook-id`` is signed, too.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        path: str,
+        signatures: Verifier,
+        limits: Limits,
+        signs_id: bool = False,
+    ) -> None:
         self._app = app
         self._path = path
         self._signatures = signatures
+        self._limits = limits
+        self._signs_id = signs_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check a request to ``path``, and hand it on with the body that was checked."""
         if scope["type"] != "http" or scope["path"] != self._path or scope["method"] != "POST":
             await self._app(scope, receive, send)
             return
+        address = address_of(scope)
+        if (wait := await self._limits.before_reading(address)) is not None:
+            await _refuse_for(wait, scope, receive, send)
+            return
         headers = {name.decode("latin-1"): v.decode("latin-1") for name, v in scope["headers"]}
         try:
             async with asyncio.timeout(READ_SECONDS):
                 body = await _read(headers, receive)
         except TooLarge:
+            await self._limits.was_unsigned(address)
             await _refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE, scope, receive, send)
             return
         except TimeoutError:
+            await self._limits.was_unsigned(address)
             await _refuse(HTTPStatus.REQUEST_TIMEOUT, TOO_SLOW, scope, receive, send)
             return
         if not self._signatures.verify(headers, body):
+            await self._limits.was_unsigned(address)
             await _refuse(HTTPStatus.UNAUTHORIZED, UNSIGNED, scope, receive, send)
+            return
+        if self._signs_id:
+            request_ids.is_webhook(scope, headers.get("webhook-id", ""))
+        if (wait := await self._limits.was_signed(address)) is not None:
+            await _refuse_for(wait, scope, receive, send)
             return
         await self._app(scope, _again(body, receive), send)
 
@@ -211,8 +239,19 @@ def _again(body: bytes, receive: Receive) -> Receive:
 
 
 async def _refuse(
-    status: HTTPStatus, problem: Problem, scope: Scope, receive: Receive, send: Send
+    status: HTTPStatus,
+    problem: Problem,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    **headers: str,
 ) -> None:
     # Closed, since a body that was not read whole is still on its way.
-    closing = {"Connection": "close"}
+    closing = {"Connection": "close", **headers}
     await JSONResponse(problem.model_dump(), status, headers=closing)(scope, receive, send)
+
+
+async def _refuse_for(wait: int, scope: Scope, receive: Receive, send: Send) -> None:
+    """Refuse for so many seconds."""
+    headers = {"Retry-After": str(wait)}
+    await _refuse(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY, scope, receive, send, **headers)

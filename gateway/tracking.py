@@ -14,10 +14,11 @@ from importlib import resources
 from typing import NamedTuple
 
 import structlog
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from gateway.limits import Limits, address_of
 from transfer.errors import Unreachable
 from transfer.links import Links
 from transfer.ports import Tracking
@@ -56,16 +57,18 @@ class Tracker(NamedTuple):
     clock: Callable[[], datetime]
 
 
-def add_tracking(app: FastAPI, tracker: Tracker) -> None:
-    """Answer below ``/track/``."""
+def add_tracking(app: FastAPI, tracker: Tracker, limits: Limits) -> None:
+    """Answer below ``/track/``. The two files cost nothing, and are not limited."""
     turn = asyncio.Semaphore(AT_ONCE)
 
     @app.api_route("/track/{token:path}", methods=["GET", "HEAD"], include_in_schema=False)
-    async def track(token: str) -> Response:
+    async def track(request: Request, token: str) -> Response:
         """A party's page, or one of the two files beside it."""
         if token in _FILES:
             kind = f"{_FILES[token]}; charset=utf-8"
             return Response(_file(token), media_type=kind, headers=_FILE_HEADERS)
+        if (wait := await limits.page(address_of(request.scope))) is not None:
+            return HTMLResponse(_too_many(), 429, headers=HEADERS | {"Retry-After": str(wait)})
         try:
             async with asyncio.timeout(PATIENCE_SECONDS), turn:
                 page = await _seen(tracker, token)
@@ -113,6 +116,14 @@ def _nothing() -> str:
 @cache
 def _away() -> str:
     return _plain("Please try again", "We cannot read this at the moment. Load it again later.")
+
+
+@cache
+def _too_many() -> str:
+    return _plain(
+        "Please wait a minute",
+        "Your network has asked for many pages within a minute. Then load this one again.",
+    )
 
 
 def _plain(heading: str, text: str) -> str:

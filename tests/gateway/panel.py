@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 
 from gateway.app import RtHooks, build
 from gateway.hooks import Porter
+from gateway.limits import Limits
 from gateway.reception import Desk, Stores
 from gateway.signing import RtSignatures, Signatures
 from gateway.tracking import Tracker
@@ -26,6 +27,7 @@ from transfer.adapters.memory import (
     MemoryAccounts,
     MemoryArrivals,
     MemoryDesk,
+    MemoryFigures,
     MemoryLedger,
     MemoryTracking,
 )
@@ -141,13 +143,19 @@ def announced(event: str = "ticket.created", **fields: Any) -> dict[str, Any]:
 class Gateway(Sender):
     """A gateway whose neighbours are in memory."""
 
-    def __init__(self, accounts: AccountsFile = ACCOUNTS, policy: Policy | None = None) -> None:
+    def __init__(
+        self,
+        accounts: AccountsFile = ACCOUNTS,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+    ) -> None:
         self.accounts = MemoryAccounts(accounts)
         self.tickets = MemoryDesk(self.accounts)
         self.ledger = MemoryLedger()
         self.arrivals = MemoryArrivals(self.ledger)
         self.transfers = MemoryTransfers()
         self.tracking = MemoryTracking(self.ledger)
+        self.figures = MemoryFigures(self.ledger)
         self.links = Links(TRACKING_KEYS, "http://gateway.test", timedelta(days=90))
         self.neighbours = (
             *(self.accounts, self.tickets, self.ledger, self.arrivals),
@@ -167,7 +175,12 @@ class Gateway(Sender):
         rt = RtHooks(self.porter, RtSignatures([SecretStr(RT_SECRET)]))
         self.now = datetime.now(UTC)
         tracker = Tracker(self.links, self.tracking, lambda: self.now)
-        self.app = build(self.desk, self.transfers, self.arrivals, secrets, rt, tracker)
+        self.app = build(
+            *(self.desk, self.transfers, self.arrivals, self.figures, secrets),
+            rt,
+            tracker,
+            limits=limits,
+        )
         super().__init__("http://gateway.test", httpx.ASGITransport(self.app))
 
     async def file(

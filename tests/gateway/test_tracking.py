@@ -173,7 +173,8 @@ async def test_whatever_shows_nothing_is_answered_with_the_same_bytes(gateway: G
     addresses = {name: make(gateway) for name, make in NOTHING.items()}
     addresses["revoked"] = link(gateway, Party.NEW, MONDAY)
     await gateway.tracking.revoke([KEY], [Party.NEW], MONDAY + timedelta(seconds=1))
-    answers = {name: await gateway.client.get(one) for name, one in addresses.items()}
+    same = {"X-Request-Id": "the-same"}
+    answers = {name: await gateway.client.get(one, headers=same) for name, one in addresses.items()}
     assert {name: a.status_code for name, a in answers.items()} == dict.fromkeys(answers, 404)
     assert len({a.content for a in answers.values()}) == 1
     assert len({tuple(a.headers.items()) for a in answers.values()}) == 1
@@ -240,7 +241,8 @@ async def test_without_keys_there_is_no_page() -> None:
     from pydantic import SecretStr  # noqa: PLC0415
 
     made = Gateway()
-    bare = build(made.desk, made.transfers, made.arrivals, Signatures([SecretStr(SECRET)]))
+    signatures = Signatures([SecretStr(SECRET)])
+    bare = build(made.desk, made.transfers, made.arrivals, made.figures, signatures)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(bare), base_url="http://gateway.test"
     ) as client:

@@ -88,13 +88,14 @@ async def test_the_description_is_complete(gateway: Gateway) -> None:
     """Every answer of the webhook has a schema and an example, and so has the request."""
     page = (await gateway.client.get("/openapi.json")).json()
     post = page["paths"]["/tickets"]["post"]
-    assert set(post["responses"]) == {"202", "401", "408", "413", "422", "503"}
+    assert set(post["responses"]) == {"202", "401", "408", "413", "422", "429", "503"}
     schemas = page["components"]["schemas"]
     assert schemas["Webhook"]["examples"] == [EXAMPLE]
     for status, answer in post["responses"].items():
         content = answer["content"]["application/json"]
         assert "$ref" in content["schema"], status
         assert "example" in content or schemas["Answer"]["examples"], status
-    assert post["responses"]["503"]["headers"]["Retry-After"]
+    for status in ("429", "503"):
+        assert post["responses"][status]["headers"]["Retry-After"]
     names = {parameter["name"] for parameter in post["parameters"]}
     assert names == {"webhook-id", "webhook-timestamp", "webhook-signature"}
