@@ -11,6 +11,7 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
+from tests.workflows.changed import Guarded, Unguarded
 from tests.workflows.conftest import HISTORIES, WORLDS, scenario
 from transfer.connection import plugin
 from transfer.opening import transfer_id
@@ -23,9 +24,9 @@ TEACH = "If this change is meant: guard it with workflow.patched, or, before any
  anew with: pytest tests/workflows --write-histories"
 
 
-def _replayer(*, strict: bool) -> Replayer:
+def _replayer(*, strict: bool, transfer: type = CustomerTransfer) -> Replayer:
     return Replayer(
-        workflows=[CustomerTransfer, StaffDigest, TicketReconciliation],
+        workflows=[transfer, StaffDigest, TicketReconciliation],
         plugins=[plugin(pass_core_through=not strict)],
     )
 
@@ -44,16 +45,23 @@ def _text(path: Path) -> str:
     return gzip.decompress(path.read_bytes()).decode()
 
 
-async def _assert_replay(paths: list[Path], *, strict: bool) -> None:
+async def _assert_replay(
+    paths: list[Path], *, strict: bool, transfer: type = CustomerTransfer
+) -> None:
     async def histories() -> AsyncIterator[WorkflowHistory]:
         for path in paths:
             yield _history(_text(path))
 
     assert paths, "record them with --write-histories"
-    replayer = _replayer(strict=strict)
+    replayer = _replayer(strict=strict, transfer=transfer)
     results = await replayer.replay_workflows(histories(), raise_on_replay_failure=False)
     broken = {run: str(error)[:500] for run, error in results.replay_failures.items()}
     assert not broken, f"{len(broken)} histories do not replay. {TEACH}\n{broken}"
+
+
+def _one_of_every_kind() -> list[Path]:
+    kinds = {path.name.partition("-")[0]: path for path in HISTORIES.glob("*.json.gz")}
+    return sorted(kinds.values())
 
 
 @pytest.mark.parametrize("part", [0, 1])
@@ -64,8 +72,7 @@ async def test_every_committed_history_replays(part: int) -> None:
 
 async def test_a_history_of_every_kind_replays_in_the_strict_sandbox() -> None:
     """Nothing of ours is passed through it, as in all other tests; it takes five times as long."""
-    kinds = {path.name.partition("-")[0]: path for path in HISTORIES.glob("*.json.gz")}
-    await _assert_replay(sorted(kinds.values()), strict=True)
+    await _assert_replay(_one_of_every_kind(), strict=True)
 
 
 def test_every_scenario_has_a_committed_history(request: pytest.FixtureRequest) -> None:
@@ -87,3 +94,13 @@ async def test_a_changed_order_of_steps_is_found_out() -> None:
     other = _history(text.replace('"publish"', '"escalate"'))
     result = await _replayer(strict=False).replay_workflow(other, raise_on_replay_failure=False)
     assert result.replay_failure is not None
+
+
+async def test_a_change_behind_a_guard_leaves_every_history_alone() -> None:
+    await _assert_replay(_one_of_every_kind(), strict=False, transfer=Guarded)
+
+
+async def test_the_same_change_without_a_guard_is_found_out_and_explained() -> None:
+    with pytest.raises(AssertionError, match=r"guard it with workflow\.patched") as found:
+        await _assert_replay(_one_of_every_kind(), strict=False, transfer=Unguarded)
+    assert "TMPRL1100" in str(found.value)

@@ -93,7 +93,12 @@ class Town:
             neighbour.away = False
 
     def worker(
-        self, client: temporalio.client.Client, *, task_queue: str = TASK_QUEUE, **options: Any
+        self,
+        client: temporalio.client.Client,
+        *,
+        task_queue: str = TASK_QUEUE,
+        transfer: type = CustomerTransfer,
+        **options: Any,
     ) -> temporalio.worker.Worker:
         """A worker of this town."""
         notice = NoticeActivities(
@@ -109,7 +114,7 @@ class Town:
         worker = temporalio.worker.Worker(
             client,
             task_queue=task_queue,
-            workflows=[CustomerTransfer],
+            workflows=[transfer],
             activities=[
                 ticket.survey,
                 ticket.read_tickets,

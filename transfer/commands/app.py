@@ -10,6 +10,7 @@ from transfer.commands.accounts import accounts
 from transfer.commands.announce import announce
 from transfer.commands.console import leave
 from transfer.commands.demo import demo
+from transfer.commands.deploy import deploy
 from transfer.commands.desk import desk
 from transfer.commands.staff import staff
 from transfer.commands.tickets import tickets
@@ -35,6 +36,7 @@ desk.command()(announce)
 app.add_typer(desk, name="desk")
 app.command()(operations.setup)
 app.command()(operations.doctor)
+app.command()(deploy)
 app.command()(demo)
 
 

@@ -1,0 +1,446 @@
+"""Versions of the worker, deployed on the real server while transfers are open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.deployment.v1 import WorkerDeploymentVersion as RawVersion
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflow.v1 import VersioningOverride, WorkflowExecutionOptions
+from temporalio.api.workflowservice.v1 import UpdateWorkflowExecutionOptionsRequest
+from temporalio.client import Client
+from temporalio.common import SearchAttributeKey
+from temporalio.testing import TimeSkipper, WorkflowEnvironment
+from temporalio.worker import Replayer
+
+from tests.conftest import PATIENCE, PROGRAMS, assert_eventually
+from tests.workflows.changed import BEGINNING, END, Guarded, Unguarded
+from tests.workflows.town import Town
+from tests.workflows.world import World
+from transfer.attributes import register_search_attributes
+from transfer.case import State
+from transfer.connection import plugin
+from transfer.deploying import (
+    DEPLOYMENT,
+    UNVERSIONED,
+    Deployed,
+    Role,
+    deploy,
+    deployed,
+    deployment_config,
+    why_idle,
+)
+from transfer.errors import RuleBroken, Unreachable
+from transfer.parties import Slot
+from workflows.customer_transfer import CustomerTransfer
+
+NAMESPACES = ("waits", "guarded", "unguarded", "back", "ramped", "pinned", "refused", "left")
+CHANGES = SearchAttributeKey.for_keyword_list("TemporalChangeVersion")
+SLOTS = [slot.value for slot in Slot]
+
+
+class Place:
+    """A namespace with a town of its own, whose workers have versions."""
+
+    def __init__(self, client: Client) -> None:
+        self.client, self.town = client, Town()
+        self.env = WorkflowEnvironment.from_client(client)
+        self._workers: dict[str, AsyncExitStack] = {}
+
+    def world(self, name: str) -> World:
+        """A transfer that is to begin here."""
+        return World(self.env, self.town, f"{name}.example")
+
+    async def employ(self, build_id: str, transfer: type = CustomerTransfer) -> None:
+        """Let a worker of a version begin."""
+        client = await connected(self.client, build_id or "unversioned")
+        self._workers[build_id] = stack = AsyncExitStack()
+        await stack.enter_async_context(
+            self.town.worker(
+                client, transfer=transfer, deployment_config=deployment_config(build_id)
+            )
+        )
+
+    async def dismiss(self, build_id: str) -> None:
+        """Let it end."""
+        await self._workers.pop(build_id).aclose()
+
+    async def dismiss_all(self) -> None:
+        """Let all end."""
+        for build_id in list(self._workers):
+            await self.dismiss(build_id)
+
+    async def deploy(self, build_id: str, percent: float | None = None) -> None:
+        """Let a version get the transfers."""
+        within = timedelta(seconds=PATIENCE)
+        await deploy(self.client, build_id, percent=percent, within=within)
+
+    async def deployed(self) -> Deployed:
+        """What versions there are."""
+        return await deployed(self.client)
+
+
+At = Callable[[str], Awaitable[Place]]
+
+
+async def connected(client: Client, identity: str) -> Client:
+    """Another client of the same namespace."""
+    return await Client.connect(
+        client.service_client.config.target_host,
+        namespace=client.namespace,
+        identity=identity,
+        plugins=[plugin(pass_core_through=False)],
+    )
+
+
+@pytest.fixture(scope="module")
+async def versions_server() -> AsyncGenerator[WorkflowEnvironment]:
+    """A real server with a namespace for each test: what is deployed, is so for all in one."""
+    arguments = ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
+    arguments += [argument for name in NAMESPACES for argument in ("--namespace", name)]
+    env = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(PROGRAMS / "temporal"),
+        dev_server_log_level="error",
+        dev_server_extra_args=arguments,
+        dev_server_startup_timeout=timedelta(seconds=30),
+    )
+    async with env:
+        yield env
+
+
+@pytest.fixture
+async def at(
+    versions_server: WorkflowEnvironment,
+) -> AsyncGenerator[At]:
+    """Make a place in a namespace."""
+    made: list[Place] = []
+
+    async def make(namespace: str) -> Place:
+        assert namespace in NAMESPACES
+        client = await Client.connect(
+            versions_server.client.service_client.config.target_host,
+            namespace=namespace,
+            plugins=[plugin(pass_core_through=False)],
+        )
+        await register_search_attributes(client)
+        made.append(Place(client))
+        return made[-1]
+
+    yield make
+    for place in made:
+        await place.dismiss_all()
+
+
+async def test_a_version_gets_nothing_until_it_is_deployed(at: At) -> None:
+    place = await at("waits")
+    world = place.world("waits")
+    await world.start(grace="0s")
+    await place.employ("v1")
+
+    async def waits() -> None:
+        found = await place.deployed()
+        assert [one.name for one in found.versions] == ["unversioned", "v1"]
+        assert [one.role for one in found.versions] == [Role.CURRENT, Role.WAITING]
+        assert [one.workers for one in found.versions] == [0, 1]
+        assert [one.open for one in found.versions] == [1, 0]
+
+    await assert_eventually(waits)
+    assert await why_idle(place.client) == (
+        "Workers of v1 get nothing until: python starter.py deploy v1"
+    )
+    assert (await world.counts())["WORKFLOW_TASK_STARTED"] == 0
+    await place.deploy("v1")
+    await world.until(State.AWAITING)
+    assert await _worked_by(world) == "v1"
+    assert await why_idle(place.client) is None
+    await world.all_agree()
+    await world.ends(State.COMPLETED)
+
+
+async def test_a_guarded_change_is_deployed_under_open_transfers_and_nothing_is_lost(
+    at: At,
+) -> None:
+    """Whatever each was at: asked, half agreed, in mediation, on hold, in its grace, committing."""
+    place = await at("guarded")
+    names = ("asked", "half", "mediation", "hold", "grace", "moving")
+    asked, half, mediation, hold, grace, moving = worlds = [place.world(name) for name in names]
+    await place.employ("v1")
+    await place.deploy("v1")
+    for world in worlds:
+        await world.start(grace="24h" if world is grace else "0s")
+    await half.says("authorize")
+    await mediation.says("refuse", of="release")
+    await hold.until(State.AWAITING)
+    await hold.staff("hold")
+    await grace.all_agree()
+    moving.before("move_billing", _away)
+    await moving.all_agree()
+    await asked.until(State.AWAITING)
+    await half.until_slot("authorize", "AUTHORIZED")
+    await mediation.until(State.MEDIATION)
+    await grace.until(State.READY)
+    await assert_eventually(lambda: _has_been_tried(moving))
+
+    await place.employ("v2", Guarded)
+    await place.deploy("v2")
+    await place.dismiss("v1")
+    young = place.world("young")
+    await young.start(grace="0s")
+
+    async def is_guarded() -> None:
+        assert (await place.deployed()).guards == {BEGINNING: 1}
+
+    await assert_eventually(is_guarded)
+    moving.undisturbed("move_billing")
+    await hold.staff("resume")
+    for world in (asked, hold, young):
+        await world.all_agree()
+    for what in ("accept", "release"):
+        await half.says(what)
+    for what in SLOTS:
+        await mediation.says(what)
+    await TimeSkipper(place.client).fast_forward(grace.handle, timedelta(hours=24, minutes=1))
+
+    for world in (*worlds, young):
+        await world.ends(State.COMPLETED)
+        await world.assert_unharmed()
+        assert world.billed() == ["acme", "globex"]
+        assert world.codes().count("AUTHORIZED") == 3
+        assert world.codes().count("COMPLETED") == 1
+        passed = (await world.handle.describe()).typed_search_attributes.get(CHANGES)
+        assert set(passed or ()) == {END} | ({BEGINNING} if world is young else set())
+        await _replays(world, Guarded)
+
+
+async def test_an_unguarded_change_stops_open_transfers_until_the_version_before_is_back(
+    at: At,
+) -> None:
+    """The replay test is there so that this does not happen. If it does, the way back is safe."""
+    place = await at("unguarded")
+    world = place.world("unguarded")
+    await place.employ("v1")
+    await place.deploy("v1")
+    await world.start(grace="0s")
+    await world.until(State.AWAITING)
+    await place.employ("v2", Unguarded)
+    await place.deploy("v2")
+    await world.all_agree()
+    await assert_eventually(lambda: _stands_still(world))
+    assert world.billed() == ["acme"]
+    await place.deploy("v1")
+    await world.ends(State.COMPLETED)
+    assert world.billed() == ["acme", "globex"]
+    assert world.codes().count("AUTHORIZED") == 3
+
+
+async def test_back_at_the_version_before_a_transfer_that_passed_a_guard_stands_still(
+    at: At,
+) -> None:
+    """All others go on. It is unharmed, and goes on where a version that knows the guard is."""
+    place = await at("back")
+    old, young = place.world("old"), place.world("young")
+    await place.employ("v1")
+    await place.deploy("v1")
+    await old.start(grace="0s")
+    await old.until(State.AWAITING)
+    await place.employ("v2", Guarded)
+    await place.deploy("v2")
+    await old.says("release")
+    await old.until_slot("release", "AUTHORIZED")
+    await young.start(grace="0s")
+    await young.until(State.AWAITING)
+
+    await place.deploy("v1")
+    for what in ("authorize", "accept"):
+        await old.says(what)
+    await young.all_agree()
+    await old.ends(State.COMPLETED)
+    await old.assert_unharmed()
+    await assert_eventually(lambda: _stands_still(young))
+    assert young.billed() == ["acme"]
+    found = await place.deployed()
+    assert (found.current.build_id, found.newest, found.guards) == ("v1", "v2", {BEGINNING: 1})
+
+    await place.deploy("v2")
+    await young.ends(State.COMPLETED)
+    assert young.billed() == ["acme", "globex"]
+    assert young.codes().count("AUTHORIZED") == 3
+
+
+async def test_a_ramping_version_gets_a_share_of_the_transfers_and_gives_it_back(at: At) -> None:
+    place = await at("ramped")
+    await place.employ("v1")
+    await place.employ("v2")
+    await place.deploy("v1")
+    with pytest.raises(RuleBroken, match="ALREADY_CURRENT"):
+        await place.deploy("v1", 50)
+    worlds = [place.world(f"ramped-{number}") for number in range(10)]
+    for world in worlds[:5]:
+        await world.start(grace="0s")
+        await world.until(State.AWAITING)
+        assert await _worked_by(world) == "v1"
+    for _ in range(2):  # again changes nothing
+        await place.deploy("v2", 50)
+    ramping = (await place.deployed()).version("v2")
+    assert ramping is not None
+    assert (ramping.role, ramping.percent) == (Role.RAMPING, 50)
+    for world in worlds[5:]:
+        await world.start(grace="0s")
+    for world in worlds:
+        await world.says("release")
+        await world.until_slot("release", "AUTHORIZED")
+    by = [(await _worked_by(world), world) for world in worlds]
+    for share in (by[:5], by[5:]):  # open ones and new ones
+        assert {build_id for build_id, _ in share} == {"v1", "v2"}
+
+    await place.deploy("v1")
+    (current, drained) = (await place.deployed()).versions
+    assert (current.build_id, current.role) == ("v1", Role.CURRENT)
+    assert (drained.build_id, drained.role) == ("v2", Role.DRAINED)
+    for world in worlds:
+        for what in ("authorize", "accept"):
+            await world.says(what)
+        await world.ends(State.COMPLETED)
+        await world.assert_unharmed()
+        assert world.billed() == ["acme", "globex"]
+        assert await _worked_by(world) == "v1"
+
+
+async def test_the_workers_of_a_version_are_needed_while_a_transfer_is_pinned_to_it(
+    at: At,
+) -> None:
+    """As somebody may do by hand in Temporal, to look at one in peace."""
+    place = await at("pinned")
+    world = place.world("pinned")
+    await place.employ("v1")
+    await place.deploy("v1")
+    await world.start(grace="0s")
+    await world.until(State.AWAITING)
+    await _pin(place, world, "v1")
+    await place.employ("v2")
+    await place.deploy("v2")
+
+    async def drains() -> None:
+        version = (await place.deployed()).version("v1")
+        assert version is not None
+        assert (version.role, version.open, version.pinned) == (Role.DRAINING, 1, 1)
+
+    await assert_eventually(drains)
+    await world.all_agree()
+    await world.ends(State.COMPLETED)
+    assert await _worked_by(world) == "v1"
+
+    async def drained() -> None:
+        version = (await place.deployed()).version("v1")
+        assert version is not None
+        assert (version.role, version.open, version.pinned) == (Role.DRAINED, 0, 0)
+
+    await assert_eventually(drained)
+
+
+async def test_no_version_is_deployed_that_nobody_works_for(at: At) -> None:
+    """Temporal itself takes a worker that left for one that is there, for minutes."""
+    place = await at("refused")
+    for build_id in ("v1", UNVERSIONED):
+        with pytest.raises(RuleBroken, match=r"^NO_WORKER: No worker of .* asks for work\. Start"):
+            await deploy(place.client, build_id, percent=None, within=timedelta(0))
+    waiting = asyncio.create_task(place.deploy("v1"))
+    await place.employ("v1")
+    await waiting
+    assert (await place.deployed()).current.build_id == "v1"
+    await place.employ("v2")
+    await place.deploy("v2")
+    await place.dismiss("v1")
+
+    async def refuses() -> None:
+        with pytest.raises(RuleBroken, match="NO_WORKER"):
+            await deploy(place.client, "v1", percent=None, within=timedelta(0))
+        assert (await place.deployed()).current.build_id == "v2"
+
+    await refuses()
+    await place.employ("v1")
+    await place.deploy("v1")
+    assert (await place.deployed()).current.build_id == "v1"
+
+
+async def test_transfers_go_over_to_versions_and_back_to_workers_without_one(at: At) -> None:
+    place = await at("left")
+    world = place.world("left")
+    await place.employ(UNVERSIONED)
+    await world.start(grace="0s")
+    await world.until(State.AWAITING)
+    for build_id, what in (("v1", "release"), (UNVERSIONED, "authorize"), ("v2", "accept")):
+        if build_id:
+            await place.employ(build_id)
+        for _ in range(2):  # again changes nothing
+            await place.deploy(build_id)
+        assert (await place.deployed()).current.build_id == build_id
+        assert await why_idle(place.client) is None
+        if build_id == UNVERSIONED:  # a versioned worker keeps what it remembers until it ends
+            await place.dismiss("v1")
+        await world.says(what)
+        if what != "accept":
+            await world.until_slot(what, "AUTHORIZED")
+            assert await _worked_by(world) == (build_id or "unversioned")
+    await world.ends(State.COMPLETED)
+    await world.assert_unharmed()
+    await place.dismiss("v2")
+    idle = await why_idle(place.client)
+    assert idle is not None
+    assert idle.startswith("v2 is current and has no worker; those of no version get nothing.")
+
+
+async def _away() -> None:
+    raise Unreachable("the database is away")
+
+
+async def _has_been_tried(world: World) -> None:
+    assert world.calls("move_billing") > 0
+
+
+async def _worked_by(world: World) -> str:
+    """Whose step was the last one: the worker's identity in these tests is its build id."""
+    history = await world.handle.fetch_history()
+    steps = [event.workflow_task_completed_event_attributes.identity for event in history.events]
+    return next(identity for identity in reversed(steps) if identity)
+
+
+async def _stands_still(world: World) -> None:
+    """Its newest workflow task failed for another order of commands than its history has."""
+    history = await world.handle.fetch_history()
+    failures = [
+        event.workflow_task_failed_event_attributes.failure.message
+        for event in history.events
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED
+    ]
+    assert failures, "no workflow task failed"
+    assert "TMPRL1100" in failures[-1]
+
+
+async def _replays(world: World, transfer: type) -> None:
+    replayer = Replayer(workflows=[transfer], plugins=[plugin(pass_core_through=False)])
+    async for history in world.histories():
+        await replayer.replay_workflow(history)
+
+
+async def _pin(place: Place, world: World, build_id: str) -> None:
+    pinned = VersioningOverride.PinnedOverride(
+        behavior=VersioningOverride.PINNED_OVERRIDE_BEHAVIOR_PINNED,
+        version=RawVersion(deployment_name=DEPLOYMENT, build_id=build_id),
+    )
+    await place.client.workflow_service.update_workflow_execution_options(
+        UpdateWorkflowExecutionOptionsRequest(
+            namespace=place.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=world.id),
+            workflow_execution_options=WorkflowExecutionOptions(
+                versioning_override=VersioningOverride(pinned=pinned)
+            ),
+            update_mask=FieldMask(paths=["versioning_override"]),
+        )
+    )
