@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import signal
 from datetime import timedelta
@@ -24,6 +25,7 @@ from transfer.adapters.tools import utc_now
 from transfer.adapters.wiring import channels, neighbours, tracking_links
 from transfer.alerts import alerts
 from transfer.commands.console import leave
+from transfer.commands.operations import check_worker
 from transfer.connection import connect_patiently
 from transfer.deploying import deployment_config
 from transfer.digests import digest_mails
@@ -128,7 +130,15 @@ async def main(settings: Settings) -> None:
 
 
 def run() -> None:
-    """Read the settings, set up the logs, and work."""
+    """Read the settings, set up the logs, and work; or only look whether that would go well."""
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--check", action="store_true", help="diagnose what a worker needs, and end")
+    asked.add_argument("--json", action="store_true", help="with --check: as one JSON document")
+    arguments = asked.parse_args()
+    if arguments.check:
+        logs.configure(level="ERROR", style="console")
+        check_worker(as_json=arguments.json)
+        return
     settings = load_settings()
     logs.configure(level=settings.log_level, style=settings.log_format)
     asyncio.run(main(settings))

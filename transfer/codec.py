@@ -44,6 +44,11 @@ class EncryptionCodec(PayloadCodec):
         self._ciphers = {name.encode(): AESGCM(key) for name, key in keys.items()}
         self._newest = next(iter(self._ciphers))
 
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of all keys, the one that encrypts first."""
+        return tuple(name.decode() for name in self._ciphers)
+
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Encrypt payloads, whatever they are."""
         return [self._encrypted(payload) for payload in payloads]

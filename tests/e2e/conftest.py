@@ -25,8 +25,10 @@ NAMESPACES = (
     "tracking",
     "views",
     "encryption",
+    "codec",
     "undecodable",
     "telemetry",
+    "checks",
 )
 
 

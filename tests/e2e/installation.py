@@ -330,9 +330,17 @@ class Installation:
         """Begin a worker."""
         return self._begun("worker", **settings)
 
+    def worker_with(self, *arguments: str, **settings: str) -> Program:
+        """Begin a worker with arguments."""
+        return self._begun("worker", *arguments, **settings)
+
     def gateway(self, **settings: str) -> Program:
         """Begin a gateway."""
         return self._begun("gateway", **settings)
+
+    def codec_server(self, **settings: str) -> Program:
+        """Begin a codec server."""
+        return self._begun("gateway.codec", **settings)
 
     def _begun(self, module: str, *arguments: str, **settings: str) -> Program:
         log = self.folder / f"{module}-{len(self._programs)}.log"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable, Generator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -662,12 +663,12 @@ def test_the_doctor_finds_nothing_wrong(panel: Installation) -> None:
     [
         (
             {"TEMPORAL_ADDRESS": NOBODY},
-            ["Temporal", *IN_TEMPORAL],
+            ["Temporal", "clock", *IN_TEMPORAL, "encryption"],
             AWAY,
         ),
         (
             {"TEMPORAL_NAMESPACE": "nowhere"},
-            ["Temporal", *IN_TEMPORAL],
+            ["Temporal", "clock", *IN_TEMPORAL, "encryption"],
             AWAY,
         ),
         (
@@ -683,6 +684,11 @@ def test_the_doctor_finds_nothing_wrong(panel: Installation) -> None:
         ({"TRANSFER_SMTP_URL": "nonsense"}, ["mail server"], FAILED),
         ({"TRANSFER_POLICY_FILE": "/nowhere/policy.toml"}, ["policy"], FAILED),
         ({"TRANSFER_PUBLIC_URL": "https://transfers.example"}, ["tracking page"], FAILED),
+        (
+            {"TRANSFER_PUBLIC_URL": "https://x.example", "TRANSFER_TRACKING_KEYS": "hush"},
+            ["tracking page"],
+            FAILED,
+        ),
     ],
 )
 def test_the_doctor_says_what_is_wrong(
@@ -695,6 +701,30 @@ def test_the_doctor_says_what_is_wrong(
     assert [what for what, check in found.items() if check["health"] == "wrong"] == wrong
     assert ran.err == f"{len(wrong)} of {len(found)} checks failed; see above.\n"
     assert "hush" not in ran.out
+
+
+@pytest.mark.parametrize(("seconds", "where"), [(90, "ahead of"), (-90, "behind")])
+def test_the_doctor_says_when_clocks_differ(
+    panel: Installation, monkeypatch: pytest.MonkeyPatch, seconds: int, where: str
+) -> None:
+    async def ahead(_client: object) -> timedelta:
+        return timedelta(seconds=seconds)
+
+    monkeypatch.setattr("transfer.commands.diagnosis.clock_ahead", ahead)
+    ran = panel.run("doctor", "--json")
+    (clock,) = (check for check in ran.document if check["what"] == "clock")
+    assert ran.code == FAILED
+    assert f"Temporal's clock is 90 s {where} this machine's" in clock["found"]
+
+
+def test_a_misspelt_key_in_temporals_own_settings_is_said(panel: Installation) -> None:
+    """Rather than read as if it were not there, and the wrong namespace taken."""
+    profile = panel.folder / "misspelt.toml"
+    profile.write_text('[profile.default]\nnamspace = "transfers"\n')
+    ran = panel.run("list", TEMPORAL_CONFIG_FILE=str(profile))
+    assert ran.code == USAGE
+    assert "unknown field `namspace`" in ran.words
+    assert "Mend temporal.toml" in ran.words
 
 
 def test_help_is_there_for_every_command(panel: Installation) -> None:

@@ -117,6 +117,13 @@ def test_with_private_attributes_nothing_but_the_workflows_id_can_be_read(
     assert readable(tmp_path) == set()
 
 
+def encryption(installed: Installation, **settings: str) -> str:
+    """What the doctor finds of it."""
+    checks = installed.run("doctor", "--json", **settings).document
+    (found,) = (check["found"] for check in checks if check["what"] == "encryption")
+    return str(found)
+
+
 def test_keys_are_rotated_while_transfers_are_open(
     server: Server, install: Callable[..., Installation]
 ) -> None:
@@ -133,6 +140,10 @@ def test_keys_are_rotated_while_transfers_are_open(
     installed.settings["TRANSFER_ENCRYPTION_KEYS"] = f"{NEW},{OLD}"
     installed.working()
     installed.authorized(DOMAIN, "release")
+    assert encryption(installed) == "with n, and 1 older"
+    assert "No key here reads what was encrypted with o" in encryption(
+        installed, TRANSFER_ENCRYPTION_KEYS=NEW
+    )
     for slot in ("authorize", "accept"):
         installed.ring(DOMAIN, slot)
     installed.reaches("COMPLETED", DOMAIN)

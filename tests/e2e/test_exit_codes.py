@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -53,3 +54,21 @@ def test_twenty_short_lived_processes_leave_with_the_right_codes(
             assert program.ended() == code, (arguments, program.log)
             assert "Traceback" not in program.log
     assert worker.stop() == 0
+
+
+def test_a_worker_can_be_checked_before_it_is_started(
+    server: Server, install: Callable[..., Installation]
+) -> None:
+    """It needs no other worker, and ends with a code that a script can read."""
+    panel = install(server.address, namespace="checks").set_up([OPEN])
+    panel.sink.start()
+    right = panel.worker_with("--check", "--json")
+    away = panel.worker_with("--check", TEMPORAL_ADDRESS=f"127.0.0.1:{free_port()}")
+    assert (right.ended(), away.ended()) == (0, 4)
+    found = {check["what"]: check["health"] for check in json.loads(right.log)}
+    assert set(found.values()) == {"ok"}
+    assert "workers" not in found
+    assert "Temporal does not answer" in away.log
+    assert "Traceback" not in away.log
+    nonsense = panel.worker_with("--chekc")
+    assert nonsense.ended() == 2
