@@ -9,13 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from collections.abc import Awaitable, Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, NamedTuple
 
 import httpx
 import structlog
-import uvicorn
 import uvloop
 from fastapi import Depends, FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
@@ -27,6 +25,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from temporalio.api.common.v1 import Payload, Payloads
 
 from gateway.bearers import PAUSE_SECONDS, Bearers, Issuer, Unauthorized
+from gateway.limits import TOO_MANY, Limits, address_of, trusted
+from gateway.serving import Server, configured
 from gateway.wire import Problem
 from transfer import logs
 from transfer.codec import EncryptionCodec
@@ -103,24 +103,27 @@ def _caller(
     authorization_extras: Annotated[str, Header()] = "",
     x_namespace: Annotated[str, Header()] = "",
 ) -> _Caller:
-    address = request.client.host if request.client else ""
+    address = address_of(request.scope)
     return _Caller(authorization, authorization_extras, x_namespace[:200], address)
 
 
 Caller = Annotated[_Caller, Depends(_caller)]
 
 
-def build(codec: EncryptionCodec, bearers: Bearers, origin: str = "") -> FastAPI:
+def build(
+    codec: EncryptionCodec, bearers: Bearers, origin: str = "", limits: Limits | None = None
+) -> FastAPI:
     """The application. Building it does nothing else.
 
     ``origin`` is the one whose pages a browser lets ask; empty: no page's of another origin.
     """
+    limits = limits or Limits()
     app = FastAPI(title="Codec server", docs_url=None, redoc_url=None, openapi_url=None)
 
     async def answered(
         request: Request, caller: _Caller, convert: Convert, happened: str
     ) -> Response:
-        who = await _who(bearers, caller)
+        who = await _who(bearers, limits, caller)
         payloads = _payloads(await _body(request))
         answer = Payloads(payloads=await convert(payloads))
         log.info(happened, who=who, namespace=caller.namespace, payloads=len(payloads))
@@ -178,14 +181,23 @@ class _Guarded:
         await self._app(scope, receive, guarded)
 
 
-async def _who(bearers: Bearers, caller: _Caller) -> str:
+async def _who(bearers: Bearers, limits: Limits, caller: _Caller) -> str:
+    _bounded(await limits.before_reading(caller.address))
     try:
-        return await bearers.who(caller.authorization, caller.extras)
+        who = await bearers.who(caller.authorization, caller.extras)
     except Unauthorized as error:
+        await limits.was_unsigned(caller.address)
         log.warning("codec_refused", why=str(error), address=caller.address)
         raise _Refused(401, UNAUTHORIZED, WWW_Authenticate='Bearer realm="codec"') from None
     except Unreachable:
         raise _Refused(503, AWAY, Retry_After=str(PAUSE_SECONDS)) from None
+    _bounded(await limits.was_signed(caller.address))
+    return who
+
+
+def _bounded(wait: int | None) -> None:
+    if wait is not None:
+        raise _Refused(429, TOO_MANY, Retry_After=str(wait))
 
 
 async def _body(request: Request) -> bytes:
@@ -215,15 +227,6 @@ def _payloads(body: bytes) -> list[Payload]:
     return list(read.payloads)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, but a signal to stop ends it with the exit code of a good run."""
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Signals are handled in ``main``."""
-        yield
-
-
 async def main(settings: Settings) -> None:
     """Answer until SIGTERM or SIGINT. The issuer of tokens may be away.
 
@@ -236,9 +239,21 @@ async def main(settings: Settings) -> None:
             "TRANSFER_ENCRYPTION_KEYS is not set: there is nothing to decrypt. Give it the keys of"
             " the worker; see docs/encryption.md."
         )
+    proxies = trusted(settings.trusted_proxies)
     async with httpx.AsyncClient() as http:
         app = build(codec, _bearers(settings, http), settings.codec_origin)
-        server = _Server(_config(app, settings))
+        server = Server(
+            configured(
+                app,
+                host=settings.codec_host,
+                port=settings.codec_port,
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=proxies,
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
 
         def told_to_stop() -> None:
             server.should_exit = True
@@ -255,23 +270,6 @@ def _bearers(settings: Settings, http: httpx.AsyncClient) -> Bearers:
     if audience and not url:
         raise InputInvalid("TRANSFER_CODEC_OIDC_AUDIENCE needs TRANSFER_CODEC_OIDC_ISSUER too.")
     return Bearers(settings.codec_secret, Issuer(url, audience, http) if url else None)
-
-
-def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        app,
-        host=settings.codec_host,
-        port=settings.codec_port,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
-        limit_concurrency=MAX_CONNECTIONS,
-        timeout_keep_alive=30,
-        timeout_graceful_shutdown=GRACE_SECONDS,
-    )
 
 
 def run() -> None:

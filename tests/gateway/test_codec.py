@@ -16,6 +16,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
@@ -25,12 +26,13 @@ from temporalio.api.common.v1 import Payload
 from gateway import bearers, codec
 from gateway.bearers import MIN_KEY, Bearers, Unauthorized
 from gateway.codec import MAX_BODY, MAX_PAYLOADS, build, main
+from gateway.limits import UNSIGNED
 from tests.gateway.issuer import AUDIENCE, Issuer
 from transfer.codec import EncryptionCodec
 from transfer.errors import InputInvalid, Unreachable
 from transfer.settings import Settings
 
-SHARED, OLD_SHARED = "a shared key, made up for tests", "the shared key before it, still good"
+SHARED, OLD_SHARED = "a shared key that is made up", "the shared key before it"
 UI = "https://temporal.example"
 KEYS = {"new": bytes(range(32)), "old": bytes(32)}
 PLAIN = Payload(metadata={"encoding": b"json/plain"}, data=b'"orchard.example"')
@@ -49,7 +51,8 @@ class Clock:
 class Codec:
     """A codec server, asked inside this process."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: FastAPI) -> None:
+        self.app = app
         self.client = httpx.AsyncClient(
             base_url="http://codec.test", transport=httpx.ASGITransport(app)
         )
@@ -249,6 +252,26 @@ async def test_whatever_is_no_shared_key_does_not_count(
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == 'Bearer realm="codec"'
         assert answer.json()["error"] == "UNAUTHORIZED"
+
+
+async def test_whoever_guesses_is_told_to_wait_and_nobody_else(server: Codec) -> None:
+    """By its address; one that has shown a key lately is heard all the while."""
+
+    async def guessed(times: int) -> list[int]:
+        tries = [await server.ask("decode", PLAIN, key=f"a guess {n}") for n in range(times)]
+        return [answer.status_code for answer in tries]
+
+    assert await guessed(UNSIGNED) == [401] * UNSIGNED
+    refused = await server.ask("decode", PLAIN)
+    assert (refused.status_code, refused.json()["error"]) == (429, "TOO_MANY")
+    assert 0 < int(refused.headers["retry-after"]) <= 60
+    neighbour = httpx.ASGITransport(server.app, client=("192.0.2.7", 1))
+    async with httpx.AsyncClient(base_url="http://codec.test", transport=neighbour) as client:
+        sent = {"authorization": f"Bearer {SHARED}"}
+        for _ in range(2):
+            assert (await client.post("/decode", json={}, headers=sent)).status_code == 200
+            for _ in range(UNSIGNED):
+                assert (await client.post("/decode", json={})).status_code == 401
 
 
 async def test_keys_are_compared_in_constant_time_and_all_of_them(
