@@ -8,7 +8,7 @@ ENV := .venv/.installed
 BROWSER := chromium fonts-dejavu-core fonts-liberation fonts-noto-color-emoji pngquant
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up test test-rt test-helpdesk test-browser pictures bench check format lock clean
+.PHONY: help env demo up test test-rt test-helpdesk test-browser test-alerts pictures bench check format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,15 @@ test-helpdesk: $(ENV) ## the tests on a real django-helpdesk, in an environment 
 test-browser: $(ENV) ## the tests in a real browser, installed if need be (Debian, root)
 	@tools/debian.sh browser $(BROWSER)
 	@$(BIN)/pytest tests/browser --durations=5
+
+# promtool comes from Debian's package; its server is not started.
+test-alerts: $(ENV) ## the tests of alerts and dashboard by Prometheus' own tool, installed if need be (Debian, root)
+	@tools/debian.sh alerts prometheus
+	@$(BIN)/python tools/alerts.py
+
+# A minute and a half. The engine, its images and what runs in them are this verb's own, and end with it.
+test-image: $(ENV) ## a whole transfer with the image, in a Docker engine of its own (Debian, root)
+	@tools/image.sh
 
 pictures: $(ENV) ## makes docs/pictures and docs/mails.md anew, with that browser
 	@tools/debian.sh browser $(BROWSER)
