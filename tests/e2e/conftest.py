@@ -28,7 +28,10 @@ NAMESPACES = (
     "codec",
     "undecodable",
     "telemetry",
+    "deploys",
+    "refused",
     "checks",
+    "measured",
 )
 
 
