@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD = 32 * 1024
 """Bytes of a request before its body: the first line and all headers."""
@@ -126,7 +126,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def _lose_patience(self) -> None:
         self._patience = None
-        answering: RequestResponseCycle | None = self.cycle
+        answering: Any = self.cycle  # none before the first request, whatever its type says
         if answering is not None and not answering.response_complete:
             self._be_patient()  # it waits for an earlier answer, as it should
         elif not self.transport.is_closing():

@@ -107,12 +107,13 @@ async def test_a_port_that_is_taken_is_said_so() -> None:
 
 async def test_it_ends_with_whoever_runs_it(database: Neighbour) -> None:
     """Also where that ends by an error; the port is free again."""
-    address = "127.0.0.1:0"
+    ports: list[int] = []
     with pytest.raises(RuntimeError, match="over"):
-        async with serve_health(address, {"database": database.check}) as at:
+        async with serve_health("127.0.0.1:0", {"database": database.check}) as at:
+            ports.append(at.port)
             raise RuntimeError("over")
-    async with serve_health(f"{at.host}:{at.port}", {}):
-        pass
+    async with serve_health(f"127.0.0.1:{ports[0]}", {}) as again:
+        assert again.port == ports[0]
 
 
 def test_importing_it_imports_no_web_framework() -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.types import Receive, Scope, Send
 
 from gateway.limits import SIGNED, UNSIGNED, Limits, Windows, address_of, trusted
-from gateway.serving import configured
 from tests.core import stories
 from tests.core.stories import MONDAY
+from tests.gateway.listening import listening
 from tests.gateway.panel import HOME, Gateway, announced
 from tests.gateway.test_tracking import link, tell
 from transfer.errors import InputInvalid
@@ -184,18 +185,15 @@ async def test_only_a_trusted_proxy_says_whom_it_speaks_for(
     proxies: tuple[str, ...], said: str, heard: str
 ) -> None:
     """And of what it passes on, only what it saw itself."""
-    seen: list[str] = []
 
-    async def app(scope: Mapping[str, object], _receive: object, _send: object) -> None:
-        seen.append(address_of(dict(scope)))
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(address_of(scope))(scope, receive, send)
 
-    config = configured(app, proxy_headers=bool(proxies), forwarded_allow_ips=trusted(proxies))
-    config.load()
-    assert isinstance(config.loaded_app, ProxyHeadersMiddleware) is bool(proxies)
-    headers = [(b"x-forwarded-for", said.encode())]
-    scope = {"type": "http", "client": ("127.0.0.1", 4711), "headers": headers}
-    await config.loaded_app(scope, None, None)
-    assert seen == [heard]
+    more = {"proxy_headers": bool(proxies), "forwarded_allow_ips": trusted(proxies)}
+    async with listening(app, **more) as port, httpx.AsyncClient() as client:
+        headers = {"X-Forwarded-For": said}
+        answer = await client.get(f"http://127.0.0.1:{port}", headers=headers)
+    assert answer.text == heard
 
 
 @pytest.mark.parametrize("proxy", ["*", "proxy.example", "10.0.0.0/99"])
