@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
+from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.accounts import AccountActivities
@@ -17,18 +21,19 @@ from activities.notices import NoticeActivities
 from activities.reconciliation import ReconciliationActivities
 from activities.staff import StaffActivities
 from activities.tickets import TicketActivities
+from gateway.health import Checks, serve_health
 from gateway.reception import reception
 from gateway.transfers import TemporalTransfers
 from transfer import logs, notices, telemetry, tracing
 from transfer.adapters.overview import TemporalOverview
 from transfer.adapters.tools import utc_now
-from transfer.adapters.wiring import channels, neighbours, tracking_links
+from transfer.adapters.wiring import Neighbours, channels, neighbours, tracking_links
 from transfer.alerts import alerts
 from transfer.commands.console import leave
 from transfer.commands.operations import check_worker
-from transfer.connection import connect_patiently
 from transfer.deploying import deployment_config
 from transfer.digests import digest_mails
+from transfer.ports import Channels, Composer, Meter
 from transfer.postman import Postman
 from transfer.settings import Settings, load_settings
 from transfer.temporal import TASK_QUEUE
@@ -50,83 +55,128 @@ async def main(settings: Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
-    links, alerting = tracking_links(settings), channels(settings)
+    if settings.otlp_endpoint:
+        tracing.start("worker")
+    runtime = telemetry.runtime(settings.metrics_address)
+    meter = telemetry.SdkMeter(runtime.metric_meter)
+    alerting = channels(settings)
+    compose = _composer(settings, alerting.names)
+    transfers = TemporalTransfers()
+    async with AsyncExitStack() as open_until_the_end:
+        near = await open_until_the_end.enter_async_context(neighbours(settings))
+        if settings.health_address:
+            asked: Checks = {
+                "temporal": transfers.check,
+                "database": partial(near.arrivals.answered, ""),
+            }
+            await open_until_the_end.enter_async_context(
+                serve_health(settings.health_address, asked)
+            )
+        client = await transfers.connect(settings, runtime, stop)
+        if client is not None:
+            postman = _postman(settings, near, alerting, meter)
+            activities = _activities(settings, near, transfers, client, postman, compose, meter)
+            await _work(settings, client, activities, postman, stop)
+    tracing.stop()
+    log.info("worker_stopped")
+
+
+async def _work(
+    settings: Settings,
+    client: Client,
+    activities: Sequence[Callable[..., Any]],
+    postman: Postman,
+    stop: asyncio.Event,
+) -> None:
+    """Take tasks from the queue and notices from the outbox; finish what is begun at the end."""
+    async with (
+        asyncio.TaskGroup() as tasks,
+        Worker(
+            client,
+            task_queue=TASK_QUEUE,
+            workflows=[CustomerTransfer, StaffDigest, TicketReconciliation],
+            activities=activities,
+            max_cached_workflows=settings.max_cached_workflows,
+            graceful_shutdown_timeout=GRACE,
+            deployment_config=deployment_config(settings.build_id),
+        ),
+    ):
+        delivering = tasks.create_task(postman.run())
+        log.info("worker_started", task_queue=TASK_QUEUE, namespace=client.namespace)
+        await stop.wait()
+        delivering.cancel()
+
+
+def _postman(settings: Settings, near: Neighbours, alerting: Channels, meter: Meter) -> Postman:
+    retry = timedelta(seconds=settings.notice_retry_seconds)
+    return Postman(
+        near.ledger,
+        near.mailer,
+        near.tickets,
+        clock=utc_now,
+        poll_every=min(POLL, retry),
+        first_retry=retry,
+        channels=alerting,
+        meter=meter,
+    )
+
+
+def _activities(
+    settings: Settings,
+    near: Neighbours,
+    transfers: TemporalTransfers,
+    client: Client,
+    postman: Postman,
+    compose: Composer,
+    meter: Meter,
+) -> list[Callable[..., Any]]:
+    """Every activity, over its neighbours."""
+    notice = NoticeActivities(
+        near.accounts,
+        near.ledger,
+        compose=compose,
+        wake_postman=postman.wake,
+        meter=meter,
+    )
+    account = AccountActivities(near.accounts, notice)
+    ticket = TicketActivities(near.tickets, near.accounts, near.ledger)
+    staff = StaffActivities(near.staff_queue)
+    intake = reception(settings, near, transfers)
+    reconciliation = ReconciliationActivities(
+        near.tickets, near.arrivals, intake, clock=utc_now, meter=meter
+    )
+    digest = DigestActivities(
+        TemporalOverview(client),
+        near.ledger,
+        compose=partial(
+            digest_mails, staff=settings.staff_notify, mail_domain=settings.mail_domain
+        ),
+        wake_postman=postman.wake,
+        clock=utc_now,
+    )
+    return [
+        ticket.survey,
+        ticket.read_tickets,
+        notice.publish,
+        account.move_billing,
+        staff.escalate,
+        reconciliation.reconcile,
+        digest.send_digest,
+    ]
+
+
+def _composer(settings: Settings, alerting: Sequence[str]) -> Composer:
+    """Who writes the notices of what happened, and the alerts for staff's channels."""
+    links = tracking_links(settings)
     letters = partial(
         notices.deliveries,
         staff=settings.staff_notify,
         mail_domain=settings.mail_domain,
         link=links.to if links else None,
     )
-    if settings.otlp_endpoint:
-        tracing.start("worker")
-    runtime = telemetry.runtime(settings.metrics_address)
-    meter = telemetry.SdkMeter(runtime.metric_meter)
-    async with neighbours(settings) as near:
-        retry = timedelta(seconds=settings.notice_retry_seconds)
-        postman = Postman(
-            near.ledger,
-            near.mailer,
-            near.tickets,
-            clock=utc_now,
-            poll_every=min(POLL, retry),
-            first_retry=retry,
-            channels=alerting,
-            meter=meter,
-        )
-        notice = NoticeActivities(
-            near.accounts,
-            near.ledger,
-            compose=lambda publication, administrators: (
-                letters(publication, administrators) + alerts(publication, alerting.names)
-            ),
-            wake_postman=postman.wake,
-            meter=meter,
-        )
-        account = AccountActivities(near.accounts, notice)
-        ticket = TicketActivities(near.tickets, near.accounts, near.ledger)
-        staff = StaffActivities(near.staff_queue)
-        client = await connect_patiently(settings, runtime, stop)
-        if client is None:
-            return
-        intake = reception(settings, near, TemporalTransfers(client))
-        reconciliation = ReconciliationActivities(
-            near.tickets, near.arrivals, intake, clock=utc_now, meter=meter
-        )
-        digest = DigestActivities(
-            TemporalOverview(client),
-            near.ledger,
-            compose=partial(
-                digest_mails, staff=settings.staff_notify, mail_domain=settings.mail_domain
-            ),
-            wake_postman=postman.wake,
-            clock=utc_now,
-        )
-        async with (
-            asyncio.TaskGroup() as tasks,
-            Worker(
-                client,
-                task_queue=TASK_QUEUE,
-                workflows=[CustomerTransfer, StaffDigest, TicketReconciliation],
-                activities=[
-                    ticket.survey,
-                    ticket.read_tickets,
-                    notice.publish,
-                    account.move_billing,
-                    staff.escalate,
-                    reconciliation.reconcile,
-                    digest.send_digest,
-                ],
-                max_cached_workflows=settings.max_cached_workflows,
-                graceful_shutdown_timeout=GRACE,
-                deployment_config=deployment_config(settings.build_id),
-            ),
-        ):
-            delivering = tasks.create_task(postman.run())
-            log.info("worker_started", task_queue=TASK_QUEUE, namespace=client.namespace)
-            await stop.wait()
-            delivering.cancel()
-    tracing.stop()
-    log.info("worker_stopped")
+    return lambda publication, administrators: (
+        letters(publication, administrators) + alerts(publication, alerting)
+    )
 
 
 def run() -> None:

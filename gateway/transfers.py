@@ -54,13 +54,16 @@ class TemporalTransfers:
     def __init__(self, client: Client | None = None) -> None:
         self._client = client
 
-    async def connect(self, settings: Settings, runtime: Runtime, stop: asyncio.Event) -> None:
-        """Connect, and wait for Temporal as long as that takes.
+    async def connect(
+        self, settings: Settings, runtime: Runtime, stop: asyncio.Event
+    ) -> Client | None:
+        """Connect, and wait for Temporal as long as that takes; ``None`` if stopped before.
 
         Raises:
             TransferError: a search attribute is not registered there.
         """
         self._client = await connect_patiently(settings, runtime, stop)
+        return self._client
 
     async def ring(self, transfer_id: str, what: Intent, ticket_id: str, *, key: str) -> bool:
         """See ``Transfers.ring``. The SDK's own signals carry no key, so this is the bare call."""

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.installation import Installation, Program, Server, free_port
+from tests.e2e.installation import Installation, Program, Server, eventually, free_port
 from tests.e2e.web import Web
+from transfer.measures import METRICS, Kind
 
 DOMAIN, TRACED = "orchard.example", "traced.example"
 
@@ -97,3 +98,40 @@ def test_one_trace_leads_from_a_webhook_to_the_mails(
         assert "authorize the transfer of our account" not in told
     finally:
         tap.stop()
+
+
+def test_a_worker_shows_its_metrics_and_its_health(
+    server: Server, install: Callable[..., Installation]
+) -> None:
+    """Its health before Temporal answers, and its measures under the names that alerts have."""
+    installed = install(server.address, namespace="measured")
+    installed.set_up([DOMAIN])
+    installed.sink.start()
+    health, metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))
+    shown = {"TRANSFER_HEALTH_ADDRESS": health, "TRANSFER_METRICS_ADDRESS": metrics}
+    lost = installed.worker(TEMPORAL_ADDRESS=f"127.0.0.1:{free_port()}", **shown)
+    eventually(lambda: get(f"http://{health}/healthz")[0] == 200, "the worker lives")
+    status, said = get(f"http://{health}/readyz")
+    assert (status, json.loads(said)) == (503, {"temporal": "away", "database": "ok"})
+    assert lost.stop() == 0
+    worker = installed.working(**shown)
+    eventually(lambda: get(f"http://{health}/readyz")[0] == 200, "the worker is ready")
+    assert get(f"http://{health}/metrics")[0] == 404
+
+    installed.done("start", DOMAIN, "--to", "globex", **installed.policy(grace="0s"))
+    installed.file(DOMAIN, "accept", by="gina")
+    wrong = installed.file(DOMAIN, "release")
+    installed.done("ticket", DOMAIN, "authorize", wrong)
+    for slot in ("authorize", "accept"):
+        installed.ring(DOMAIN, slot)
+    installed.reaches("COMPLETED", DOMAIN)
+    installed.all_told(DOMAIN)
+    _, told = get(f"http://{metrics}/metrics")
+    assert 'transfer_events_total{event="COMPLETED"} 1' in told
+    assert 'transfer_duration_seconds_count{outcome="COMPLETED"} 1' in told
+    assert 'transfer_authorization_seconds_count{slot="release"} 1' in told
+    assert 'transfer_notices_total{channel="mail",outcome="delivered"}' in told
+    assert "temporal_workflow_task_execution_latency_seconds_bucket" in told
+    names = {metric.name for metric in METRICS if metric.kind is Kind.SECONDS}
+    assert all(f"# TYPE {name} histogram" in told for name in names)
+    assert worker.stop() == 0
