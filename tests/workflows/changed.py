@@ -1,6 +1,7 @@
 """The next version of the transfer: it looks twice, at its beginning and at its end.
 
-Once with the change behind guards, as CONTRIBUTING.md asks, and once without.
+Once with the change behind guards, as CONTRIBUTING.md asks, later on without the way before, and
+once, much later or much too early, without any guard.
 """
 
 from __future__ import annotations
@@ -39,6 +40,24 @@ class Guarded(_LooksTwice):
 
     def _is_new(self, guard: str) -> bool:
         return workflow.patched(guard)
+
+    @workflow.run
+    async def run(self, start: Start) -> views.Outcome:
+        """See ``CustomerTransfer``."""
+        return await super().run(start)
+
+
+@workflow.defn(name="CustomerTransfer")
+class Deprecated(_LooksTwice):
+    """No transfer is open any more that began without."""
+
+    @workflow.init
+    def __init__(self, start: Start) -> None:
+        super().__init__(start)
+
+    def _is_new(self, guard: str) -> bool:
+        workflow.deprecate_patch(guard)
+        return True
 
     @workflow.run
     async def run(self, start: Start) -> views.Outcome:

@@ -75,20 +75,25 @@ async def _deploy(
 
 def _say_what_it_means(found: Deployed, build_id: str, ramp: float | None) -> None:
     """What becomes of open transfers, and how to go on or back."""
-    current = found.current.name
+    name, current = build_id or "unversioned", found.current
     if ramp is not None:
         say(
-            f"{build_id} gets {ramp:g} % of the transfers, new and open ones; which ones is"
-            f" decided by their ids, and the rest is {current}'s."
+            f"{name} gets {ramp:g} % of the transfers, new and open ones; which ones is decided by"
+            f" their ids, and the rest is {current.name}'s."
         )
-        back = f"deploy {current}" if found.current.build_id else "deploy --unversioned"
-        say(f"All: python starter.py deploy {build_id} · back: python starter.py {back}")
+        back = current.build_id or "--unversioned"
+        say(f"All: python starter.py deploy {name} · back: python starter.py deploy {back}")
+    elif build_id == UNVERSIONED:
+        say(
+            "Workers without a version get every new transfer, and every open one as soon as the"
+            " workers of versions are stopped: until then these keep what they remember."
+        )
     else:
-        say(f"{current} gets every new transfer, and every open one at its next step.")
+        say(f"{name} gets every new transfer, and every open one at its next step.")
     if build_id != found.newest and found.guards:
         say(
-            f"Open transfers that came past a change ({_guards(found)}) stand still, unharmed,"
-            f" where {current} does not know it, until a version that does is current again."
+            f"Open transfers that came past a change ({_guards(found)}) stand still, unharmed, if"
+            f" {name} does not know it, until a version that does is current again."
         )
 
 
