@@ -14,6 +14,13 @@ done
 echo "$what: installing$missing" >&2
 [ "$(id -u)" = 0 ] || { echo "$what: run as root, or install these first:$missing" >&2; exit 1; }
 export DEBIAN_FRONTEND=noninteractive
+# Programs are wanted, not services: what a package would start stays stopped.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+fi
 apt-get update -qq
 # shellcheck disable=SC2086 # a list of names
 apt-get install -y -qq --no-install-recommends $missing >/dev/null
