@@ -314,6 +314,7 @@ async def test_a_ramping_version_gets_a_share_of_the_transfers_and_gives_it_back
     worlds = [place.world(f"ramped-{number}") for number in range(10)]
     for world in worlds[:5]:
         await world.start(grace="0s")
+    for world in worlds[:5]:
         await world.until(State.AWAITING)
         assert await _worked_by(world) == "v1"
     for _ in range(2):  # again changes nothing
@@ -323,24 +324,24 @@ async def test_a_ramping_version_gets_a_share_of_the_transfers_and_gives_it_back
     assert (ramping.role, ramping.percent) == (Role.RAMPING, 50)
     for world in worlds[5:]:
         await world.start(grace="0s")
-    for world in worlds:
-        await world.says("release")
-        await world.until_slot("release", "AUTHORIZED")
-    by = [(await _worked_by(world), world) for world in worlds]
-    for share in (by[:5], by[5:]):  # open ones and new ones
-        assert {build_id for build_id, _ in share} == {"v1", "v2"}
+    await asyncio.gather(*(_agrees(world, "release") for world in worlds))
+    by = [await _worked_by(world) for world in worlds]
+    assert set(by[:5]) == {"v1", "v2"}, "open ones"
+    assert set(by[5:]) == {"v1", "v2"}, "new ones"
 
     await place.deploy("v1")
-    (current, drained) = (await place.deployed()).versions
-    assert (current.build_id, current.role) == ("v1", Role.CURRENT)
-    assert (drained.build_id, drained.role) == ("v2", Role.DRAINED)
+    found = await place.deployed()
+    assert {one.build_id: one.role for one in found.versions} == {
+        "v1": Role.CURRENT,
+        "v2": Role.DRAINED,
+    }
+    await asyncio.gather(*(_agrees(world, "authorize") for world in worlds))
+    assert {await _worked_by(world) for world in worlds} == {"v1"}
+    await asyncio.gather(*(world.says("accept") for world in worlds))
     for world in worlds:
-        for what in ("authorize", "accept"):
-            await world.says(what)
         await world.ends(State.COMPLETED)
         await world.assert_unharmed()
         assert world.billed() == ["acme", "globex"]
-        assert await _worked_by(world) == "v1"
 
 
 async def test_the_workers_of_a_version_are_needed_while_a_transfer_is_pinned_to_it(
@@ -426,6 +427,11 @@ async def test_transfers_go_over_to_versions_and_back_to_workers_without_one(at:
 
 async def _away() -> None:
     raise Unreachable("the database is away")
+
+
+async def _agrees(world: World, what: str) -> None:
+    await world.says(what)
+    await world.until_slot(what, "AUTHORIZED")
 
 
 async def _has_been_tried(world: World) -> None:
