@@ -187,7 +187,7 @@ async def _who(bearers: Bearers, limits: Limits, caller: _Caller) -> str:
         who = await bearers.who(caller.authorization, caller.extras)
     except Unauthorized as error:
         await limits.was_unsigned(caller.address)
-        log.warning("codec_refused", why=str(error), address=caller.address)
+        log.warning("codec_refused", why=str(error), client=caller.address)
         raise _Refused(401, UNAUTHORIZED, WWW_Authenticate='Bearer realm="codec"') from None
     except Unreachable:
         raise _Refused(503, AWAY, Retry_After=str(PAUSE_SECONDS)) from None

@@ -33,11 +33,17 @@ def chromium() -> Generator[Browser]:
 
 @contextmanager
 def opened(
-    browser: Browser, *, width: int = 1280, height: int = 900, foreign: bool = False
+    browser: Browser,
+    *,
+    width: int = 1280,
+    height: int = 900,
+    foreign: bool = False,
+    trusting: bool = False,
 ) -> Generator[Page]:
     """A page in a profile of its own, as a person's own browser is: English, UTC, light.
 
-    A script that fails on it fails the test, unless the page is a ``foreign`` one.
+    A script that fails on it fails the test, unless the page is a ``foreign`` one. A ``trusting``
+    browser takes certificates that nobody vouches for.
     """
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -45,6 +51,7 @@ def opened(
         timezone_id="UTC",
         color_scheme="light",
         reduced_motion="reduce",
+        ignore_https_errors=trusting,
     )
     context.set_default_timeout(PATIENCE)
     page = context.new_page()

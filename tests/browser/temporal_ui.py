@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
-from tests.browser.chromium import remembered
+from tests.browser.chromium import PATIENCE, remembered
 
 COLUMNS = ("Status", "Workflow ID", "TransferState", "WaitingOn", "Escalated", "NextDeadline")
 """What the list shows; the UI keeps the choice in the browser."""
@@ -63,7 +63,8 @@ class Staff:
     def go_to(self, domain: str) -> None:
         """Open a transfer by its address."""
         self.page.goto(f"{self._workflows}/transfer-{domain}")
-        expect(self.page.get_by_role("heading", name=f"transfer-{domain}")).to_be_visible()
+        heading = self.page.get_by_role("heading", name=f"transfer-{domain}")
+        expect(heading).to_be_visible(timeout=PATIENCE)  # a codec server is tried three times
 
     def tab(self, name: str) -> None:
         """Choose a tab of the transfer that is open."""

@@ -178,6 +178,7 @@ class Server:
         namespaces: Sequence[str] = ("default",),
         keeps: bool = False,
         ui: bool = False,
+        codec: str = "",
     ) -> None:
         self._folder = folder
         self._namespace = namespaces[-1]
@@ -185,7 +186,9 @@ class Server:
         self.address = f"127.0.0.1:{self._port}"
         ui_port = str(free_port())
         self.ui = f"http://127.0.0.1:{ui_port}" if ui else ""
-        self._shown = ("--ui-port", ui_port) if ui else ("--headless",)
+        self._shown: tuple[str, ...] = ("--ui-port", ui_port) if ui else ("--headless",)
+        if codec:
+            self._shown += ("--ui-codec-endpoint", codec)
         self._arguments = [argument for name in namespaces for argument in ("--namespace", name)]
         if keeps:
             self._arguments += ["--db-filename", str(folder / "temporal.db")]

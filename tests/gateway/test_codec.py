@@ -573,7 +573,7 @@ async def test_a_refusal_is_in_the_log_with_its_reason_and_address(server: Codec
         await server.post("decode", b"", key="")
     (entry,) = logged
     assert entry["event"] == "codec_refused"
-    assert (entry["why"], entry["address"]) == ("no key and no token", "127.0.0.1")
+    assert (entry["why"], entry["client"]) == ("no key and no token", "127.0.0.1")
 
 
 # -- browsers ----------------------------------------------------------------------------------
