@@ -8,7 +8,7 @@ ENV := .venv/.installed
 BROWSER := chromium fonts-dejavu-core fonts-liberation fonts-noto-color-emoji pngquant
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up test test-rt test-helpdesk test-browser test-alerts pictures bench check format lock clean
+.PHONY: help env demo up test test-rt test-helpdesk test-browser test-alerts test-image pictures bench check format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -90,6 +90,12 @@ check: $(ENV) ## all that can be said without running the service
 	@$(BIN)/shellcheck .ci/run deploy/*.sh tools/*.sh tools/*.sh
 	@echo "check: Dockerfile (hadolint)"
 	@$(BIN)/hadolint --no-color Dockerfile
+	@echo "check: dangerous code (bandit)"
+	@$(BIN)/bandit --quiet -c pyproject.toml -r transfer gateway workflows activities worker.py starter.py
+	@echo "check: secrets in files (detect-secrets)"
+	@$(BIN)/python tools/leaks.py
+	@echo "check: known vulnerabilities of what is locked (pip-audit)"
+	@$(BIN)/python tools/audit.py
 	@echo "check: all good"
 
 format: $(ENV) ## rewrites the code as `check` wants it
