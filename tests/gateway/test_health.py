@@ -108,10 +108,14 @@ async def test_a_port_that_is_taken_is_said_so() -> None:
 async def test_it_ends_with_whoever_runs_it(database: Neighbour) -> None:
     """Also where that ends by an error; the port is free again."""
     ports: list[int] = []
-    with pytest.raises(RuntimeError, match="over"):
+
+    async def fails() -> None:
         async with serve_health("127.0.0.1:0", {"database": database.check}) as at:
             ports.append(at.port)
             raise RuntimeError("over")
+
+    with pytest.raises(RuntimeError, match="over"):
+        await fails()
     async with serve_health(f"127.0.0.1:{ports[0]}", {}) as again:
         assert again.port == ports[0]
 
