@@ -172,7 +172,8 @@ async def why_idle(client: Client) -> str | None:
         return None
     others = ", ".join(sorted(build_id or "no version" for build_id in asking))
     if current == UNVERSIONED:
-        return f"Workers of {others} get nothing until: python starter.py deploy {max(asking)}"
+        latest = max(asking, key=lambda build_id: max(asking[build_id]))
+        return f"Workers of {others} get nothing until: python starter.py deploy {latest}"
     return (
         f"{current} is current and has no worker; those of {others} get nothing. Start one with"
         f" TRANSFER_BUILD_ID={current}, or run: python starter.py deploy"

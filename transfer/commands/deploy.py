@@ -53,14 +53,14 @@ def deploy(
         raise InputInvalid("A BUILD_ID is of letters, digits, dots, dashes and underscores.")
     if ramp is not None and not build_id:
         raise InputInvalid("--ramp needs a BUILD_ID: whose share it is.")
-    run(_deploy(build_id, ramp, timeout, show=not (build_id or unversioned), as_json=as_json))
+    run(_deploy(build_id, ramp, timeout, only_look=not (build_id or unversioned), as_json=as_json))
 
 
 async def _deploy(
-    build_id: str, ramp: float | None, seconds: float, *, show: bool, as_json: bool
+    build_id: str, ramp: float | None, seconds: float, *, only_look: bool, as_json: bool
 ) -> None:
     client = await temporal()
-    if not show:
+    if not only_look:
         name = build_id or "no version"
         with err.status(f"Waiting for a worker of {name}…"):  # on a terminal only
             await let_have_them(client, build_id, percent=ramp, within=timedelta(seconds=seconds))
@@ -68,12 +68,12 @@ async def _deploy(
     if as_json:
         document(found)
         return
-    if not show:
-        _say_what_it_means(found, build_id, ramp)
-    _show(found)
+    if not only_look:
+        say_what_it_means(found, build_id, ramp)
+    show(found)
 
 
-def _say_what_it_means(found: Deployed, build_id: str, ramp: float | None) -> None:
+def say_what_it_means(found: Deployed, build_id: str, ramp: float | None) -> None:
     """What becomes of open transfers, and how to go on or back."""
     name, current = build_id or "unversioned", found.current
     if ramp is not None:
@@ -97,10 +97,11 @@ def _say_what_it_means(found: Deployed, build_id: str, ramp: float | None) -> No
         )
 
 
-def _show(found: Deployed) -> None:
+def show(found: Deployed) -> None:
+    """All versions, who is with each, and whether its workers are needed."""
     table(
         "",
-        ("Version", "Role", "Workers", "Last asked (UTC)", "Open transfers", "Its workers are"),
+        ("Version", "Role", "Workers", "Last asked (UTC)", "Open, by last step", "Its workers are"),
         (
             (
                 one.name,
