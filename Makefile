@@ -7,6 +7,10 @@ ENV := .venv/.installed
 # Playwright's own browsers are downloads past every lock.
 BROWSER := chromium fonts-dejavu-core fonts-liberation fonts-noto-color-emoji pngquant
 
+# What Kubernetes itself has a schema for, and is no patch.
+RESOURCES = $(filter-out %/kustomization.yaml, $(wildcard deploy/kubernetes/base/*.yaml deploy/kubernetes/base/*/*.yaml)) \
+  deploy/kubernetes/components/external-metric/scaler.yaml
+
 .DEFAULT_GOAL := help
 .PHONY: help env demo up test test-rt test-helpdesk test-browser test-alerts test-image pictures bench check format lock clean
 
@@ -57,8 +61,9 @@ test-alerts: $(ENV) ## the tests of alerts and dashboard by Prometheus' own tool
 	@tools/debian.sh alerts prometheus
 	@$(BIN)/python tools/alerts.py
 
-# A minute and a half. The engine, its images and what runs in them are this verb's own, and end with it.
-test-image: $(ENV) ## a whole transfer with the image, in a Docker engine of its own (Debian, root)
+# Two minutes. The engine, its images and what runs in them are this verb's own, and end with it.
+test-image: $(ENV) ## Kubernetes' overlays built, and a whole transfer with the image in its own engine (Debian, root)
+	@$(BIN)/python -m tools.overlays
 	@tools/image.sh
 
 pictures: $(ENV) ## makes docs/pictures and docs/mails.md anew, with that browser
@@ -86,6 +91,11 @@ check: $(ENV) ## all that can be said without running the service
 	@echo "check: docker-compose.yml (schema, then compose itself)"
 	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
 	@POSTGRES_PASSWORD=checked $(BIN)/docker-compose -f docker-compose.yml config --quiet
+	@POSTGRES_PASSWORD=checked $(BIN)/docker-compose -f docker-compose.yml --profile production config --quiet
+	@echo "check: deploy/kubernetes (each resource's schema)"
+	@$(BIN)/kubernetes-validate --strict --quiet $(RESOURCES)
+	@$(BIN)/check-jsonschema --quiet --schemafile deploy/kubernetes/components/keda/scaledobject.schema.json \
+	  deploy/kubernetes/components/keda/scaler.yaml
 	@echo "check: scripts (shellcheck)"
 	@$(BIN)/shellcheck .ci/run deploy/*.sh tools/*.sh tools/*.sh
 	@echo "check: Dockerfile (hadolint)"

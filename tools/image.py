@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -125,10 +126,7 @@ class Image:
         Raises:
             Wrong: it refused, or took too long.
         """
-        try:
-            done = self._asked(*arguments, within=within)
-        except subprocess.TimeoutExpired:
-            raise Wrong(f"docker {arguments[0]} {arguments[-1]}: not in {within:g} s") from None
+        done = self._asked(*arguments, within=within)
         if done.returncode:
             raise Wrong(f"docker {arguments[0]}: {done.stderr.strip()}")
         return done.stdout
@@ -150,9 +148,13 @@ class Image:
     def _asked(
         self, *arguments: str, within: float = COMMAND_SECONDS
     ) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [self._docker, *arguments], capture_output=True, text=True, check=False, timeout=within
-        )
+        command = [self._docker, *arguments]
+        try:
+            return subprocess.run(
+                command, capture_output=True, text=True, check=False, timeout=within
+            )
+        except subprocess.TimeoutExpired:
+            raise Wrong(f"docker {arguments[0]} … {arguments[-1]}: not in {within:g} s") from None
 
 
 def main(docker: str, name: str) -> None:
@@ -438,6 +440,8 @@ def say(text: str) -> None:
 if __name__ == "__main__":
     for unwanted in [each for each in os.environ if each.startswith(("TEMPORAL_", "TRANSFER_"))]:
         del os.environ[unwanted]
+    # Told to stop, it ends what it began.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         main(*sys.argv[1:])
     except Wrong as wrong:

@@ -25,22 +25,26 @@ end() {
     # shellcheck disable=SC2046 # a list of ids
     timeout 60 "$docker" rm --force $(timeout 20 "$docker" ps --quiet --all) >/dev/null 2>&1 || true
     kill "$engine" 2>/dev/null || true
-    wait "$engine" 2>/dev/null || true
+    for _ in {1..150}; do
+      kill -0 "$engine" 2>/dev/null || break
+      sleep 0.2
+    done
+    kill -KILL -- "-$engine" 2>/dev/null || true # what it started is of its group
   fi
-  rm -rf "$folder" 2>/dev/null || {
-    # What the engine left mounted when it was killed.
-    awk -v in="$folder/" 'index($2, in) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount --lazy || true
-    rm -rf "$folder" || true
-  }
+  # An engine leaves its network namespace mounted, and more where it was killed.
+  awk -v under="$folder/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount --lazy
+  rm -rf "$folder"
 }
 trap end EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 began=$SECONDS
+set -m # a process group of its own
 dockerd --data-root "$folder/data" --exec-root "$folder/run" --host "$DOCKER_HOST" --pidfile "$folder/pid" \
   --iptables=false --bridge=none --log-level error >"$folder/engine.log" 2>&1 &
 engine=$!
+set +m
 until timeout 5 "$docker" version >/dev/null 2>&1; do
   kill -0 "$engine" 2>/dev/null || no "no engine can run here: $(tail -n 1 "$folder/engine.log")"
   [ $((SECONDS - began)) -lt 60 ] || no "the engine does not answer: $(tail -n 1 "$folder/engine.log")"
