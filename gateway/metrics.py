@@ -35,8 +35,8 @@ from transfer.ports import Figures
 
 READ_EVERY_SECONDS = 10.0
 """How old a reading may be: whoever scrapes more often is told the same again."""
-READ_SECONDS = 3.0
-"""How long a reading may take."""
+READ_SECONDS = 5.0
+"""How long a reading may take: Prometheus waits for ten seconds."""
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 OTHER = "other"
 """The path of a request for something that is not here."""
