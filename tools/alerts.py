@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 DEPLOY = Path(__file__).resolve().parent.parent / "deploy"
 RULES = DEPLOY / "prometheus"
 DASHBOARD = DEPLOY / "grafana/dashboard.json"
@@ -28,6 +30,14 @@ def dashboard_rules(dashboard: Path) -> str:
     return json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}, indent=1)
 
 
+def without_discovery(configuration: Path) -> str:
+    """A configuration less what Debian's build leaves out: it finds nothing in clusters."""
+    whole = YAML(typ="safe", pure=True).load(configuration.read_text(encoding="utf-8"))
+    for job in whole["scrape_configs"]:
+        del job["kubernetes_sd_configs"]
+    return json.dumps(whole)
+
+
 def main() -> str | int:
     """Return an exit status; a text is printed and means 1."""
     promtool = shutil.which("promtool")
@@ -36,8 +46,11 @@ def main() -> str | int:
     with tempfile.TemporaryDirectory() as name:
         asked = Path(name) / "dashboard.yml"
         asked.write_text(dashboard_rules(DASHBOARD), encoding="utf-8")
+        in_kubernetes = Path(name) / "kubernetes.yml"
+        in_kubernetes.write_text(without_discovery(RULES / "kubernetes.yml"), encoding="utf-8")
         commands: tuple[tuple[str, tuple[str | Path, ...]], ...] = (
             ("the example configuration", ("check", "config", RULES / "prometheus.yml")),
+            ("the one for Kubernetes", ("check", "config", "--syntax-only", in_kubernetes)),
             ("the rules", ("check", "rules", "--lint-fatal", RULES / "rules.yml")),
             ("the dashboard's queries", ("check", "rules", "--lint-fatal", asked)),
             ("when alerts fire", ("test", "rules", *sorted(RULES.glob("*_test.yml")))),

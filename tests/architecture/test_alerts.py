@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 import pytest
 import temporalio.bridge
 from ruamel.yaml import YAML
+from typer.main import get_command
 
 from gateway.metrics import Metrics, States
 from transfer.adapters.memory import MemoryFigures, MemoryLedger
 from transfer.case import State
 from transfer.clocks import RETRY_STUCK_COMMIT
+from transfer.commands.app import app
 from transfer.measures import METRICS, Kind
 from transfer.temporal import COMMIT_WINDOW, TASK_QUEUE
 
@@ -231,6 +233,19 @@ def test_every_alert_has_its_section_in_the_runbook_and_the_reverse() -> None:
         assert "**Mend.**" in text, alert.name
 
 
+def test_every_command_in_the_runbook_is_understood() -> None:
+    text = " ".join(RUNBOOK.read_text(encoding="utf-8").split())
+    named = {"WHAT": "authorize", "TICKET_ID": "1001", "RESELLER": "globex"}
+    commands = {tuple(one.split()) for one in re.findall(r"`transfer ([a-z][^`]*)`", text)}
+    assert ("staff", "retry", "DOMAIN", "--by", "YOU") in commands
+    for words in commands:
+        arguments = [named.get(word, word) for word in words]
+        command: Any = get_command(app)
+        while hasattr(command, "commands"):
+            command = command.commands[arguments.pop(0)]
+        command.make_context("transfer", arguments).close()
+
+
 def test_every_alert_is_tested_to_fire_and_to_be_silent() -> None:
     fires, silent = set[str](), set[str]()
     for path in PROMETHEUS.glob("*_test.yml"):
@@ -255,10 +270,13 @@ def test_the_times_that_alerts_speak_of_are_the_code_s() -> None:
     assert "every 15 minutes" in notes["TransferCommitStuck"]
 
 
-def test_the_example_configuration_has_the_jobs_that_alerts_ask_for() -> None:
+def test_the_example_configurations_have_the_jobs_that_alerts_ask_for() -> None:
     example = _read(PROMETHEUS / "prometheus.yml")
     assert {job["job_name"] for job in example["scrape_configs"]} == JOBS
-    assert example["rule_files"] == ["rules.yml"]
+    (pods,) = _read(PROMETHEUS / "kubernetes.yml")["scrape_configs"]
+    keep, name, _ = pods["relabel_configs"]
+    named = {one.partition(";")[0] for one in keep["regex"].split("|")}
+    assert {name["replacement"].replace("$1", one) for one in named} == JOBS
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: str(panel["title"]))
