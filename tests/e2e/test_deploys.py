@@ -28,6 +28,7 @@ from tests.gateway.panel import SECRET, Sender
 from tests.workflows.world import BY_THE_SERVER
 from transfer.adapters.sql.desk import SqlDesk
 from transfer.adapters.sql.engine import Database
+from transfer.attributes import register_search_attributes
 from transfer.commands import console
 from transfer.commands.announce import announcement
 from transfer.commands.deploy import say_what_it_means, show
@@ -219,6 +220,7 @@ def test_a_worker_leaves_though_the_database_is_not_there(
             namespace="deploys",
             database=f"postgresql://transfer:made-up@127.0.0.1:{port}/transfer",
         )
+        panel.asked(register_search_attributes)
         worker = panel.working()
         _leaves_at_start(worker)
 
