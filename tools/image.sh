@@ -54,7 +54,7 @@ done
 base=$(awk '$1 == "FROM" { print $2; exit }' Dockerfile)
 if [ -n "${PULL:-}" ]; then
   echo "image: pulling $base"
-  timeout 300 "$docker" pull --quiet "$base" >/dev/null || no "$base cannot be pulled; without PULL=1 Debian stands in for it"
+  timeout --foreground 300 "$docker" pull --quiet "$base" >/dev/null || no "$base cannot be pulled; without PULL=1 Debian stands in for it"
 else
   echo "image: making $base out of Debian's packages"
   # From where this machine has its own packages, if it says so.
@@ -63,7 +63,7 @@ else
     awk '$1 == "bookworm" && $2 == "main" { print $3; exit }')
   # Into /usr/local, where the real one has its Python.
   # shellcheck disable=SC2016 # mmdebstrap's own variable
-  timeout 400 mmdebstrap --quiet --variant=minbase --include=python3-minimal,python3-venv,ca-certificates \
+  timeout --foreground 400 mmdebstrap --quiet --variant=minbase --include=python3-minimal,python3-venv,ca-certificates \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --customize-hook='chroot "$1" python3 -m venv /usr/local' \
     bookworm "$folder/base.tar" ${mirror:+"$mirror"} 2>"$folder/base.log" || no "Debian cannot be made: $(tail -n 1 "$folder/base.log")"
@@ -80,7 +80,7 @@ echo "image: building, after $((SECONDS - began)) s"
   echo "cert = /run/secrets/ca.crt"
 } >"$folder/pip.conf"
 authorities=${PIP_CERT:-${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}}
-timeout 400 "$docker" build --quiet --network=host --tag customer-transfer \
+timeout --foreground 400 "$docker" build --quiet --network=host --tag customer-transfer \
   --secret "id=pip.conf,src=$folder/pip.conf" --secret "id=ca.crt,src=$authorities" . >/dev/null 2>"$folder/build.log" ||
   { tail -n 25 "$folder/build.log" >&2; no "it cannot be built"; }
 
