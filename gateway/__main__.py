@@ -14,7 +14,7 @@ from gateway.hooks import Porter
 from gateway.limits import trusted
 from gateway.reception import reception
 from gateway.serving import Server, configured
-from gateway.signing import RtSignatures, Signatures
+from gateway.signatures import RtSignatures, Signatures
 from gateway.traces import traced
 from gateway.tracking import Tracker
 from gateway.transfers import TemporalTransfers

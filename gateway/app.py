@@ -16,16 +16,8 @@ from gateway.hooks import Hook, Noted, Porter
 from gateway.limits import TOO_MANY, Limits
 from gateway.metrics import Metrics, Observed, States
 from gateway.reception import Desk
-from gateway.signing import (
-    MAX_ID,
-    MAX_SIGNATURE,
-    TOO_LARGE,
-    TOO_SLOW,
-    UNSIGNED,
-    RtSignatures,
-    Signatures,
-    SignedOnly,
-)
+from gateway.signatures import MAX_ID, MAX_SIGNATURE, RtSignatures, Signatures
+from gateway.signing import TOO_LARGE, TOO_SLOW, UNSIGNED, SignedOnly
 from gateway.tracking import Tracker, add_tracking
 from gateway.transfers import Transfers
 from gateway.wire import Answer, Health, Invalid, Problem, Webhook

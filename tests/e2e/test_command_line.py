@@ -21,6 +21,7 @@ DOMAINS = (
 )
 TRACKER = {"TRANSFER_RT_TOKEN": "hush", "TRANSFER_OWN_AUTHORS": "transfer"}
 IN_TEMPORAL = ["search attributes", "workers", "reconciliation"]
+ALL_OF_TEMPORAL = ["Temporal", "clock", "search attributes", "workers", "versions"]
 NOBODY = f"127.0.0.1:{free_port()}"
 TICKET: dict[str, str] = {}
 """Tickets that the fixture filed, by slot."""
@@ -663,12 +664,12 @@ def test_the_doctor_finds_nothing_wrong(panel: Installation) -> None:
     [
         (
             {"TEMPORAL_ADDRESS": NOBODY},
-            ["Temporal", "clock", *IN_TEMPORAL, "encryption"],
+            [*ALL_OF_TEMPORAL, "reconciliation", "encryption"],
             AWAY,
         ),
         (
             {"TEMPORAL_NAMESPACE": "nowhere"},
-            ["Temporal", "clock", *IN_TEMPORAL, "encryption"],
+            [*ALL_OF_TEMPORAL, "reconciliation", "encryption"],
             AWAY,
         ),
         (
@@ -683,6 +684,8 @@ def test_the_doctor_finds_nothing_wrong(panel: Installation) -> None:
         ({"TRANSFER_SMTP_URL": f"smtp://{NOBODY}"}, ["mail server"], FAILED),
         ({"TRANSFER_SMTP_URL": "nonsense"}, ["mail server"], FAILED),
         ({"TRANSFER_POLICY_FILE": "/nowhere/policy.toml"}, ["policy"], FAILED),
+        ({"TRANSFER_WEBHOOK_SECRET": "whsec_hush"}, ["webhook secrets"], FAILED),
+        ({"TRANSFER_RT_HOOK_SECRET": "hush"}, ["webhook secrets"], FAILED),
         ({"TRANSFER_PUBLIC_URL": "https://transfers.example"}, ["tracking page"], FAILED),
         (
             {"TRANSFER_PUBLIC_URL": "https://x.example", "TRANSFER_TRACKING_KEYS": "hush"},

@@ -18,7 +18,7 @@ from gateway.app import RtHooks, build
 from gateway.hooks import Porter
 from gateway.limits import Limits
 from gateway.reception import Desk, Stores
-from gateway.signing import RtSignatures, Signatures
+from gateway.signatures import RtSignatures, Signatures
 from gateway.tracking import Tracker
 from gateway.wire import EXAMPLE
 from tests.adapters.stores import ACCOUNTS

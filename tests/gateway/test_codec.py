@@ -362,6 +362,7 @@ async def test_a_token_that_nobody_signed_does_not_count(
     server: Codec, issuer: Issuer, alg: str
 ) -> None:
     assert (await server.ask("decode", PLAIN, key=forged(issuer, alg, None))).status_code == 401
+    assert issuer.asked == (1 if alg in bearers.ALGORITHMS else 0)
 
 
 @pytest.mark.parametrize("alg", ["HS256", "RS256"])
@@ -505,6 +506,23 @@ async def test_an_issuer_that_is_another_or_whose_keys_could_be_anybodys_is_not_
 ) -> None:
     issuer.more = wrong
     assert (await server.ask("decode", PLAIN, key=issuer.token())).status_code == 503
+
+
+async def test_keys_are_not_fetched_from_where_anybody_could_change_them() -> None:
+    asked: list[str] = []
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        about = {"issuer": "https://issuer.example", "jwks_uri": "http://issuer.example/keys"}
+        return httpx.Response(200, json=about)
+
+    with Issuer() as known:
+        token = known.token()
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answered)) as http:
+        who = Bearers([], bearers.Issuer("https://issuer.example", AUDIENCE, http))
+        with pytest.raises(Unreachable):
+            await who.who(f"Bearer {token}")
+    assert asked == ["https://issuer.example/.well-known/openid-configuration"]
 
 
 async def test_a_slash_at_the_end_of_the_issuers_name_is_the_issuers_matter(

@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.hooks import AT_ONCE
-from gateway.signing import RtSignatures
+from gateway.signatures import RtSignatures
 from tests.conftest import assert_eventually
 from tests.gateway.panel import HOME, Gateway
 from transfer.errors import InputInvalid

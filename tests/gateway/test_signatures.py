@@ -8,7 +8,8 @@ from datetime import datetime
 import pytest
 from pydantic import SecretStr
 
-from gateway.signing import MAX_BODY, Signatures
+from gateway.signatures import Signatures
+from gateway.signing import MAX_BODY
 from tests.gateway.panel import HOME, OLD_SECRET, SECRET, Gateway, announced
 from transfer.errors import InputInvalid
 

@@ -15,7 +15,7 @@ from itsdangerous import URLSafeTimedSerializer
 from structlog.testing import capture_logs
 
 from gateway.app import build
-from gateway.signing import Signatures
+from gateway.signatures import Signatures
 from gateway.tracking import rendered
 from tests.adapters.test_tracking import told
 from tests.core import stories

@@ -13,12 +13,14 @@ from enum import StrEnum
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.service import RPCError
 
+from gateway.signatures import RtSignatures, Signatures
 from transfer.adapters.wiring import channels, mailer, request_tracker, tracking_links
 from transfer.attributes import missing_search_attributes
 from transfer.codec import ENCODING, KEY_ID
 from transfer.commands.console import exit_code
 from transfer.commands.context import temporal
 from transfer.connection import clock_ahead, encryption, task_queue_pollers
+from transfer.deploying import deployed, why_idle
 from transfer.errors import TransferError
 from transfer.settings import Settings
 from transfer.starting import DIGEST, RECONCILIATION, why_not_scheduled
@@ -61,6 +63,7 @@ async def diagnose(settings: Settings, only: Collection[str] | None = None) -> l
         "clock": _clocks_agree,
         "search attributes": _attributes_are_registered,
         "workers": _workers_poll,
+        "versions": _versions_get_work,
         "reconciliation": _tickets_are_looked_for,
         "digest": lambda: _digest_is_scheduled(settings),
         "database": lambda: _schema_is_current(settings),
@@ -69,6 +72,7 @@ async def diagnose(settings: Settings, only: Collection[str] | None = None) -> l
         "staff's channels": lambda: _channels_are_known(settings),
         "policy": lambda: _policy_is_readable(settings),
         "encryption": lambda: _all_can_be_decrypted(settings),
+        "webhook secrets": lambda: _secrets_are_long_enough(settings),
         "tracking page": lambda: _links_are_complete(settings),
     }
     return [
@@ -119,6 +123,13 @@ async def _workers_poll() -> str:
     if not pollers:
         raise TransferError(f"Nobody polls {TASK_QUEUE}. Start: python worker.py")
     return f"{pollers} on {TASK_QUEUE}"
+
+
+async def _versions_get_work() -> str:
+    client = await temporal()
+    if why := await why_idle(client):
+        raise TransferError(why)
+    return f"{(await deployed(client)).current.name} gets the transfers"
 
 
 async def _tickets_are_looked_for() -> str:
@@ -193,6 +204,16 @@ async def _all_can_be_decrypted(settings: Settings) -> str:
         return "none: Temporal's operators can read everything"
     unread = f"; {plain} of the newest {NEWEST} transfers began without" if plain else ""
     return f"with {ours[0]}, and {len(ours) - 1} older{unread}"
+
+
+async def _secrets_are_long_enough(settings: Settings) -> str:
+    if not settings.webhook_secret and not settings.rt_hook_secret:
+        return "none here: only a gateway needs them"
+    if settings.webhook_secret:
+        Signatures(settings.webhook_secret)
+    if settings.rt_hook_secret:
+        RtSignatures(settings.rt_hook_secret)
+    return f"{len(settings.webhook_secret)}, and {len(settings.rt_hook_secret)} for RT"
 
 
 async def _links_are_complete(settings: Settings) -> str:
