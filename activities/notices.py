@@ -59,6 +59,7 @@ class NoticeActivities:
                 detail=event.detail,
                 ticket_id=event.ticket_id,
                 slot=event.slot,
+                mark=event.mark,
             )
             for event in publication.events
         ]

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 from transfer.case import Case, Evidence, Publication
 from transfer.messages import CHANNEL, Delivery
-from transfer.notices import STAFF, digest
+from transfer.notices import STAFF
 from transfer.templates import letter
 from transfer.templates.phrases import staff_heading
+from transfer.values import fingerprint
 
 TOLD = ("COMMIT_STUCK", "SECOND_LEVEL", "MEDIATION")
 """The events that are told; of several at once, the one that stands first here."""
@@ -32,7 +33,7 @@ def alerts(publication: Publication, channels: Sequence[str]) -> tuple[Delivery,
     text = _text(case, event)
     return tuple(
         Delivery(
-            id=digest(case.key, str(event.seq), STAFF, "channel", channel),
+            id=fingerprint(case.key, event.mark, STAFF, "channel", channel),
             key=case.key,
             event=event.code,
             reader=f"{CHANNEL}{channel}",

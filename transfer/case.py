@@ -19,7 +19,7 @@ from transfer.messages import StopCode, TransferRequest
 from transfer.parties import Account, Charges, Party, Slot
 from transfer.policy import Policy
 from transfer.tickets import Refusal, Ticket
-from transfer.values import Instant, Value, one_line
+from transfer.values import Instant, Value, fingerprint, one_line
 
 MAX_EVIDENCE = 300
 """Evidence kept in the case for the query; all of it is in the database."""
@@ -183,6 +183,17 @@ class Evidence(Value):
     detail: str = ""
     ticket_id: str | None = None
     slot: Slot | None = None
+
+    @property
+    def mark(self) -> str:
+        """What tells this event from any other one, also from one of the same number.
+
+        A workflow task that is lost is run again, and may decide otherwise; what it had published
+        before stays true, and stays.
+        """
+        return fingerprint(
+            str(self.seq), self.code, self.detail, self.ticket_id or "", self.slot or ""
+        )
 
 
 class Finding(Value):
@@ -383,3 +394,8 @@ class Publication(Value):
 
     case: Case
     events: tuple[Evidence, ...]
+
+    @property
+    def mark(self) -> str:
+        """What tells this publication from any other one of its transfer."""
+        return fingerprint(*(event.mark for event in self.events))

@@ -9,6 +9,7 @@ from transfer.messages import Delivery, Mail
 from transfer.overview import Digest, Need, Needing, OpenTransfer
 from transfer.parties import Person
 from transfer.templates import letter
+from transfer.values import fingerprint
 
 KEY = "staff-digest"
 """Begins the key of a digest's deliveries; its day follows."""
@@ -37,7 +38,7 @@ def digest_mails(digest: Digest, staff: Sequence[str], mail_domain: str) -> tupl
     )
     mails: list[Delivery] = []
     for address in notices.reachable(Person(id=a, email=a) for a in staff):
-        identity = notices.digest(key, notices.STAFF, "mail", address.casefold())
+        identity = fingerprint(key, notices.STAFF, "mail", address.casefold())
         mail = Mail(
             message_id=f"<{identity}@{mail_domain}>",
             to=address,

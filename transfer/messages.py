@@ -190,7 +190,10 @@ class Survey(Value):
 
 
 class EvidenceRow(Value):
-    """One thing that happened: who, when (UTC), a code, and the ticket that proves it."""
+    """One thing that happened: who, when (UTC), a code, and the ticket that proves it.
+
+    ``mark`` tells it from another one of the same number: see ``Evidence.mark``.
+    """
 
     key: str
     transfer_id: str
@@ -201,6 +204,7 @@ class EvidenceRow(Value):
     detail: str = ""
     ticket_id: str | None = None
     slot: Slot | None = None
+    mark: str = ""
 
 
 class Mail(Value):

@@ -7,7 +7,6 @@ a party, replies to the party's own ticket. The words are in ``transfer/template
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -37,6 +36,7 @@ from transfer.templates.phrases import (
     waiting_for,
 )
 from transfer.tickets import Intent
+from transfer.values import fingerprint
 from transfer.views import summary
 
 Linker = Callable[[str, Party, datetime], str]
@@ -156,12 +156,12 @@ def _to_party(
         for address, person in reachable(people).items():
             page = link(case.key, party, event.at) if link else ""
             written = letter(template, facts, to=person.name, footer=footer, link=page)
-            yield _mail(case, event, party.value, address, written, mail_domain)
+            yield _mail(case, event, heard, party.value, address, written, mail_domain)
     answered = [e for e in heard if _concerns(RULES[e.code].reply, e, record.slot)]
     if answered and record.ticket_id:
         event, _ = _chosen(case, answered, record)
         written = letter(_template(case, event), _facts(case, event, record) | {"also": ()})
-        yield _reply(case, event, party.value, record.ticket_id, written, str(event.seq))
+        yield _reply(case, event, party.value, record.ticket_id, written, _mark(answered))
 
 
 def _answer(case: Case, event: Evidence, ticket_id: str) -> Delivery:
@@ -179,7 +179,7 @@ def _answer(case: Case, event: Evidence, ticket_id: str) -> Delivery:
         return _reply(case, event, FILER, ticket_id, written, f"{event.code} {code}")
     facts = _facts(case, event, case.slot(event.slot)) | {"also": ()}
     written = letter(RULES[event.code].answer, facts)
-    return _reply(case, event, event.slot.party.value, ticket_id, written, str(event.seq))
+    return _reply(case, event, event.slot.party.value, ticket_id, written, event.mark)
 
 
 def _to_staff(
@@ -205,7 +205,7 @@ def _to_staff(
     }
     written = letter("staff", facts)
     for address in reachable(Person(id=a, email=a) for a in staff):
-        yield _mail(case, event, STAFF, address, written, mail_domain)
+        yield _mail(case, event, heard, STAFF, address, written, mail_domain)
 
 
 def _concerns(whom: str, event: Evidence, slot: Slot) -> bool:
@@ -320,10 +320,21 @@ def _facts(case: Case, event: Evidence, record: Authorization) -> dict[str, obje
 
 
 # -- deliveries ------------------------------------------------------------------------------
+def _mark(told: Iterable[Evidence]) -> str:
+    """What a notice tells of. The same again is the same notice; one event more is another one."""
+    return fingerprint(*(event.mark for event in told))
+
+
 def _mail(
-    case: Case, event: Evidence, reader: str, address: str, written: Letter, mail_domain: str
+    case: Case,
+    event: Evidence,
+    told: Iterable[Evidence],
+    reader: str,
+    address: str,
+    written: Letter,
+    mail_domain: str,
 ) -> Delivery:
-    identity = digest(case.key, str(event.seq), reader, "mail", address.casefold())
+    identity = fingerprint(case.key, _mark(told), reader, "mail", address.casefold())
     return Delivery(
         id=identity,
         key=case.key,
@@ -344,7 +355,7 @@ def _reply(
     case: Case, event: Evidence, reader: str, ticket_id: str, written: Letter, once: str
 ) -> Delivery:
     return Delivery(
-        id=digest(case.key, once, reader, "reply", ticket_id),
+        id=fingerprint(case.key, once, reader, "reply", ticket_id),
         key=case.key,
         event=event.code,
         reader=reader,
@@ -352,8 +363,3 @@ def _reply(
         reply=written.text,
         created_at=event.at,
     )
-
-
-def digest(*parts: str) -> str:
-    """A delivery's id: the same parts give the same one."""
-    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]

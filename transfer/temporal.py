@@ -66,7 +66,8 @@ async def look(
     becomes an ordinary activity: patient, and visible to staff with its last error.
 
     What is done inside a workflow task is done again when the task is lost: by a crash, or by a
-    signal that comes in while the workflow ends. So nothing that has an effect may run here.
+    signal that comes in while the workflow ends. So nothing that has an effect may run here, but
+    what ``note`` is for.
     """
     try:
         return await workflow.execute_local_activity_method(
@@ -78,6 +79,18 @@ async def look(
         )
     except FailureError:  # a local activity's own error, where an ordinary one's comes wrapped
         return await do(activity, message, summary=summary)
+
+
+async def note(
+    activity: Callable[[Any, _In], Awaitable[_Out]], message: _In, *, summary: str
+) -> _Out:
+    """Run an activity that writes down in our own database what must not get lost.
+
+    It is tried at once, like a look. A workflow task that is lost writes it again, and perhaps
+    otherwise: so each thing written has a mark of its own, and none takes another one's place.
+    Where a run ends with it, ``do`` it: a signal that comes in meanwhile would have it all again.
+    """
+    return await look(activity, message, summary=summary)
 
 
 async def do(

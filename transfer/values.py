@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -14,6 +15,11 @@ MAX_LINE = 200
 def one_line(text: str) -> str:
     """Return a stranger's text without line breaks and control characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def fingerprint(*parts: str) -> str:
+    """Thirty-two characters that stand for these parts, and for no others."""
+    return hashlib.sha256("\x00".join(parts).encode()).hexdigest()[:32]
 
 
 def _one_short_line(text: str) -> str:

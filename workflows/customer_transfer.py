@@ -29,7 +29,7 @@ from transfer.messages import (
     TicketsWanted,
     TransferRequest,
 )
-from transfer.temporal import COMMIT, COMMIT_WINDOW, MAX_SUMMARY, do, look
+from transfer.temporal import COMMIT, COMMIT_WINDOW, MAX_SUMMARY, do, look, note
 from transfer.tickets import Intent
 from transfer.values import Value
 from workflows.doorbells import Doorbells
@@ -201,7 +201,8 @@ class CustomerTransfer(Doorbells, Levers):
             self._paging = asyncio.create_task(self._page_staff())
         if self._told < self._case.evidence_count:
             publication = self._publication(self._case)
-            await do(
+            tell = do if self._case.is_terminal or self._is_long else note
+            await tell(
                 NoticeActivities.publish,
                 publication,
                 summary=f"Tell whom it concerns: {happened(self._case, publication.events)}",

@@ -16,7 +16,7 @@ class MemoryLedger(Neighbour):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: dict[tuple[str, int], EvidenceRow] = {}
+        self.rows: dict[tuple[str, int, str], EvidenceRow] = {}
         self.used: dict[str, str] = {}
         self.outbox: dict[str, Delivery] = {}
         self.leases: dict[str, datetime] = {}
@@ -33,10 +33,10 @@ class MemoryLedger(Neighbour):
         self.reach()
         if told is not None and told.events:
             known = self.tracked.get(told.case.key)
-            if known is None or known.events[-1].seq < told.events[-1].seq:
+            if known is None or _told(known) < _told(told):
                 self.tracked[told.case.key] = told
         for row in evidence:
-            self.rows.setdefault((row.key, row.seq), row)
+            self.rows.setdefault((row.key, row.seq, row.mark), row)
         for use in use_of(evidence):
             self.used.setdefault(use["ticket_id"], use["key"])
         for delivery in mails:
@@ -63,7 +63,7 @@ class MemoryLedger(Neighbour):
         """See ``Ledger.evidence``."""
         self.reach()
         rows = [row for row in self.rows.values() if row.key == key]
-        return tuple(sorted(rows, key=lambda row: row.seq))
+        return tuple(sorted(rows, key=lambda row: (row.at, row.seq)))
 
     async def due(self, now: datetime, limit: int) -> tuple[Delivery, ...]:
         """See ``Ledger.due``."""
@@ -107,3 +107,7 @@ class MemoryLedger(Neighbour):
         tried = {**values, "attempts": known.attempts + 1}
         self.outbox[known.id] = known.model_copy(update=tried)
         self.leases.pop(known.id, None)
+
+
+def _told(told: Publication) -> tuple[datetime, int]:
+    return told.events[-1].at, told.events[-1].seq

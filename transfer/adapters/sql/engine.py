@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from datetime import timedelta
 from pathlib import Path
 
-from sqlalchemy import URL, Engine, Table, exc, make_url
+from sqlalchemy import URL, Engine, Table, exc, make_url, tuple_
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -163,17 +163,17 @@ async def replace(connection: AsyncConnection, table: Table, row: Mapping[str, o
 
 
 async def replace_if_newer(
-    connection: AsyncConnection, table: Table, row: Mapping[str, object], by: str
+    connection: AsyncConnection, table: Table, row: Mapping[str, object], *by: str
 ) -> None:
-    """Insert a row; one whose key is there takes these values where its ``by`` is less."""
+    """Insert a row; one whose key is there takes these values where its ``by`` are less."""
     insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
     keys = [column.name for column in table.primary_key]
     values = {name: value for name, value in row.items() if name not in keys}
     statement = insert(table).values(dict(row))
+    present = tuple_(*(table.c[name] for name in by))
+    newer = tuple_(*(statement.excluded[name] for name in by))
     await connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=keys, set_=values, where=table.c[by] < statement.excluded[by]
-        )
+        statement.on_conflict_do_update(index_elements=keys, set_=values, where=present < newer)
     )
 
 

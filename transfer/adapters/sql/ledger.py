@@ -68,7 +68,11 @@ class SqlLedger:
 
     async def evidence(self, key: str) -> tuple[EvidenceRow, ...]:
         """See ``Ledger.evidence``."""
-        wanted = select(_evidence).where(_evidence.c.key == key).order_by(_evidence.c.seq)
+        wanted = (
+            select(_evidence)
+            .where(_evidence.c.key == key)
+            .order_by(_evidence.c.at, _evidence.c.seq)
+        )
         async with self._database.read() as connection:
             rows = (await connection.execute(wanted)).mappings()
             return tuple(EvidenceRow.model_validate(dict(row)) for row in rows)

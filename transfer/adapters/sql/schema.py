@@ -173,6 +173,7 @@ evidence = Table(
     metadata,
     Column("key", Txt, primary_key=True),
     Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("mark", Txt, primary_key=True),
     Column("transfer_id", Txt, nullable=False, index=True),
     Column("at", UtcDateTime, nullable=False, index=True),
     Column("who", Txt, nullable=False),

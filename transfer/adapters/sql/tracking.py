@@ -59,11 +59,14 @@ class SqlTracking:
 
 # -- what the ledger uses, too -------------------------------------------------------------------
 async def track(connection: AsyncConnection, told: Publication) -> None:
-    """Keep a case as its parties are told of it now, unless a later one is kept."""
+    """Keep a case as its parties are told of it now, unless a later one is kept.
+
+    Its time comes before its number: a workflow task that is run again may count anew.
+    """
     row = {
         "key": told.case.key,
         "told": told.events[-1].seq,
         "at": told.events[-1].at,
         "case": told.case.model_dump_json(exclude={"evidence"}),
     }
-    await replace_if_newer(connection, tracked_cases, row, "told")
+    await replace_if_newer(connection, tracked_cases, row, "at", "told")
