@@ -23,7 +23,8 @@ import warnings
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from types import FrameType
+from typing import Any, NoReturn, TypeVar
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
@@ -432,6 +433,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def stopped(number: int, _frame: FrameType | None) -> NoReturn:
+    """Let a signal to stop unwind, so that everything that was begun ends."""
+    sys.exit(128 + number)
+
+
 def say(text: str) -> None:
     """Tell what was seen."""
     print(f"image:   {text}", flush=True)
@@ -440,8 +446,7 @@ def say(text: str) -> None:
 if __name__ == "__main__":
     for unwanted in [each for each in os.environ if each.startswith(("TEMPORAL_", "TRANSFER_"))]:
         del os.environ[unwanted]
-    # Told to stop, it ends what it began.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, stopped)
     try:
         main(*sys.argv[1:])
     except Wrong as wrong:
