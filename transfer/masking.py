@@ -129,7 +129,7 @@ _RULES: tuple[tuple[str, re.Pattern[str], str], ...] = (
 def masked(event: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a log line, fit to be kept where many can read them."""
     return {
-        masked_text(key): _trace(value)
+        masked_text(key): masked_trace(value)
         if key in _LONG and isinstance(value, str)
         else _of_key(key, value, MAX_DEPTH)
         for key, value in event.items()
@@ -144,15 +144,20 @@ def masked_text(text: str) -> str:
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
-def _trace(text: str) -> str:
+def visible(text: str) -> str:
+    """A text on its own lines, without anything that a terminal would obey."""
+    return "\n".join(
+        line if line.isprintable() else "".join(map(_visible, line))
+        for line in text.replace("\r\n", "\n").split("\n")
+    )
+
+
+def masked_trace(text: str) -> str:
     """A stack trace, on its lines; of a long one the end, which says what happened."""
     if len(text) > MAX_READ:
         # From the next line on: what is cut in the middle would not be known for what it is.
         text = "…\n" + text[-MAX_READ:].partition("\n")[2]
-    return "\n".join(
-        line if line.isprintable() else "".join(map(_visible, line))
-        for line in _without_secrets(text).split("\n")
-    )
+    return visible(_without_secrets(text))
 
 
 def _without_secrets(text: str) -> str:

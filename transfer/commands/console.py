@@ -10,14 +10,15 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Coroutine, Iterable
 from enum import IntEnum
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from temporalio.api.errordetails.v1 import NamespaceNotFoundFailure
 from temporalio.client import (
@@ -32,6 +33,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from transfer import tracing
 from transfer.connection import is_away
 from transfer.errors import InputInvalid, RuleBroken, TransferError, Unreachable
+from transfer.masking import masked_trace, visible
 
 _T = TypeVar("_T")
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -99,8 +101,13 @@ async def _settled(coroutine: Coroutine[Any, Any, _T]) -> _T:
                 await asyncio.to_thread(thread.join, 1)
 
 
+def escape(text: str) -> str:
+    """A text that brings no markup of its own, and nothing that a terminal would obey."""
+    return markup.escape(visible(text.expandtabs()))
+
+
 def say(text: str) -> None:
-    """One line for people. What comes from outside cannot bring markup of its own."""
+    """One line for people. What comes from outside is text and nothing else."""
     out.print(escape(text), soft_wrap=True)
 
 
@@ -111,7 +118,10 @@ def note(text: str) -> None:
 
 def document(value: BaseModel | Iterable[BaseModel] | dict[str, Any] | list[Any]) -> None:
     """One JSON document on stdout, and nothing else there."""
-    sys.stdout.write(json.dumps(to_jsonable_python(value), ensure_ascii=False, indent=2) + "\n")
+    text = json.dumps(to_jsonable_python(value), ensure_ascii=False, indent=2)
+    # JSON escapes most of what a terminal would obey; C1 controls and changes of direction not.
+    unseen = {one for one in set(text) - {"\n"} if not one.isprintable()}
+    sys.stdout.write(text.translate({ord(one): json.dumps(one)[1:-1] for one in unseen}) + "\n")
 
 
 def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
@@ -181,7 +191,7 @@ def finished(command: Callable[[], object]) -> int:
         err.print(escape(text), soft_wrap=True)
         return code
     except Exception:  # noqa: BLE001 - a bug of ours: shown whole, and still a clean exit code
-        err.print_exception()
+        err.print(escape(masked_trace(traceback.format_exc())), soft_wrap=True)
         return Exit.FAILED
     return Exit.DONE
 

@@ -14,7 +14,6 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from pydantic_core import to_jsonable_python
-from rich.markup import escape
 from temporalio.client import (
     Client,
     WorkflowExecution,
@@ -36,7 +35,7 @@ from transfer.attributes import (
 )
 from transfer.case import TERMINAL, Finding, State
 from transfer.commands import console
-from transfer.commands.console import Refused, document, out, run, say, table
+from transfer.commands.console import Refused, document, escape, out, run, say, table
 from transfer.commands.context import Handle, database, handle, now, temporal, workflow_id
 from transfer.errors import InputInvalid, NotFound, RuleBroken, Unreachable
 from transfer.messages import (
