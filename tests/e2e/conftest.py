@@ -26,6 +26,7 @@ NAMESPACES = (
     "views",
     "encryption",
     "codec",
+    "keyless",
     "undecodable",
     "telemetry",
     "deploys",
