@@ -18,7 +18,8 @@ import temporalio.bridge
 from ruamel.yaml import YAML
 from typer.main import get_command
 
-from gateway.metrics import Metrics, States
+from gateway.health import CHECK_SECONDS
+from gateway.metrics import READ_SECONDS, Metrics, States
 from transfer.adapters.memory import MemoryFigures, MemoryLedger
 from transfer.case import State
 from transfer.clocks import RETRY_STUCK_COMMIT
@@ -277,6 +278,13 @@ def test_the_example_configurations_have_the_jobs_that_alerts_ask_for() -> None:
     keep, name, _ = pods["relabel_configs"]
     named = {one.partition(";")[0] for one in keep["regex"].split("|")}
     assert {name["replacement"].replace("$1", one) for one in named} == JOBS
+
+
+def test_prometheus_waits_longer_than_a_gateway_does() -> None:
+    """A scrape that is given up tells nothing, and so would not tell that Temporal is away."""
+    for name in ("prometheus.yml", "kubernetes.yml"):
+        patience = float(_read(PROMETHEUS / name)["global"]["scrape_timeout"].removesuffix("s"))
+        assert patience >= 2 * max(CHECK_SECONDS, READ_SECONDS), name
 
 
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: str(panel["title"]))
