@@ -31,7 +31,7 @@ from typing import Any, Self, TypeVar
 from unittest.mock import patch
 
 from aiosmtpd.controller import Controller
-from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
@@ -209,6 +209,11 @@ class Server:
         )
         eventually(self._answers, f"Temporal at {self.address}")
         return self
+
+    def send(self, what: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._program is not None
+        self._program.send(what)
 
     def kill(self) -> None:
         """End it in the middle of whatever it does."""
@@ -500,6 +505,25 @@ class Installation:
             return {one.activity_type.name for one in pending if one.HasField("last_started_time")}
 
         return self.asked(look)
+
+    def task_is_started(self, domain: str) -> bool:
+        """Whether a worker is busy with a transfer's workflow task."""
+
+        async def look(client: Client) -> bool:
+            described = await client.get_workflow_handle(f"transfer-{domain}").describe()
+            pending = described.raw_description.pending_workflow_task
+            return pending.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_STARTED
+
+        return self.asked(look)
+
+    def history_evidence(self, domain: str) -> list[dict[str, Any]]:
+        """The evidence that the workflow itself has."""
+
+        async def look(client: Client) -> Any:
+            return await client.get_workflow_handle(f"transfer-{domain}").query("evidence")
+
+        events: list[dict[str, Any]] = self.asked(look)["events"]
+        return events
 
     def attempt_is_given_up(self, domain: str) -> None:
         """Let the server give up on what a killed worker was busy with: it would in a while."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -117,3 +118,53 @@ def _is_in_evidence_once(panel: Installation, domain: str) -> None:
     assert codes[-1] == "COMPLETED"
     assert {codes.count(code) for code in ("OPENED", "READY", "COMPLETED")} == {1}
     assert codes.count("AUTHORIZED") == 3
+
+
+@pytest.mark.timeout(150)
+def test_a_worker_killed_between_the_database_and_temporal_loses_nothing_it_told(
+    tmp_path: Path, install: Callable[..., Installation]
+) -> None:
+    """What it wrote down stays; the next worker finds the ticket changed, and writes that beside.
+
+    The first one has read a yes and told of it, while Temporal can no longer be told.
+    """
+    server = Server(tmp_path, keeps=True).start()
+    panel = install(server.address).set_up([ONE])
+    panel.sink.start()
+    worker = panel.working()
+    panel.done("start", ONE, "--to", "globex")
+    panel.reaches("AWAITING", ONE)
+    panel.all_told(ONE)
+    ticket = panel.file(ONE, "release")
+    with panel.locked():  # so that the task is begun, and writes nothing yet
+        panel.done("ticket", ONE, "release", ticket)
+        eventually(lambda: panel.task_is_started(ONE), "a workflow task is begun")
+        server.send(signal.SIGSTOP)
+
+    def noted() -> bool:
+        return "AUTHORIZED" in codes(panel, ONE)
+
+    eventually(noted, "the yes is in the evidence")
+    worker.kill()
+    server.send(signal.SIGCONT)
+    panel.done("desk", "edit", ticket, "--body", "We do not release it after all, I fear.")
+    panel.a_quarter_of_an_hour_passes()
+    worker = panel.working()
+    eventually(lambda: "AMBIGUOUS" in codes(panel, ONE), "the ticket was read anew")
+    status = panel.done("show", ONE, "--json").document
+    assert status["slots"]["release"]["state"] == "REQUESTED"
+    assert codes(panel, ONE).count("AUTHORIZED") == 1
+    events = panel.history_evidence(ONE)
+    assert "AUTHORIZED" not in [event["code"] for event in events]
+    told = {(row["seq"], row["code"]) for row in panel.done("evidence", ONE, "--json").document}
+    assert {(event["seq"], event["code"]) for event in events} < told
+    panel.ring(ONE, "accept")
+    panel.authorized(ONE, "accept")
+    panel.all_told(ONE)
+    assert worker.stop() == 0
+    server.kill()
+
+
+def codes(panel: Installation, domain: str) -> list[str]:
+    """What happened, as the evidence has it."""
+    return [row["code"] for row in panel.done("evidence", domain, "--json").document]
