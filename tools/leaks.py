@@ -6,6 +6,7 @@ file is remembered in .venv until that file changes: reading all of them takes t
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
@@ -69,6 +70,11 @@ This looks like a secret. If it is one, take it out, and replace it wherever it 
 have it already. If it is made up: python tools/leaks.py --write"""
 
 
+Found = tuple[str, str, int]
+"""What kind of secret it looks like, its hash, its line."""
+Remembered = dict[str, list[Found]]
+
+
 def files() -> list[str]:
     """What git knows or would take."""
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
@@ -76,7 +82,7 @@ def files() -> list[str]:
     return [name for name in names if name and not UNREAD.search(name) and Path(name).is_file()]
 
 
-def suspects(name: str) -> list[tuple[str, str, int]]:
+def suspects(name: str) -> list[Found]:
     """What looks like a secret in a file: what kind it is, its hash, its line."""
     with transient_settings(RULES):
         known = {(one.type, one.secret_hash, one.line_number) for one in scan_file(name)}
@@ -90,17 +96,16 @@ def suspects(name: str) -> list[tuple[str, str, int]]:
     return sorted(known, key=lambda one: (one[2], one[0]))
 
 
-def scanned(names: list[str]) -> dict[str, list[tuple[str, str, int]]]:
+def scanned(names: list[str]) -> Remembered:
     """What is found in each file; those that have not changed are not read again."""
     rules = json.dumps([RULES, OURS.pattern, version("detect-secrets")])
     digests = {
         name: hashlib.sha256(f"{rules}\0{name}\0".encode() + Path(name).read_bytes()).hexdigest()
         for name in names
     }
-    try:
+    remembered: Remembered = {}
+    with contextlib.suppress(OSError, ValueError):
         remembered = json.loads(REMEMBERED.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        remembered = {}
     new = [name for name in names if digests[name] not in remembered]
     if len(new) > 20:
         with ProcessPoolExecutor(os.cpu_count()) as pool:
@@ -128,7 +133,7 @@ def main() -> str | int:
         }
         Path(BASELINE).write_text(json.dumps(lines, indent=1) + "\n", encoding="utf-8")
         return 0
-    known = (
+    known: dict[str, list[str]] = (
         json.loads(Path(BASELINE).read_text(encoding="utf-8")) if Path(BASELINE).exists() else {}
     )
     leaks = [

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, TypeVar, cast
+
+_T = TypeVar("_T")
 
 MAX_VALUE = 2000
 """Characters of a value in a log line."""
@@ -209,16 +211,16 @@ def _of(value: Any, depth: int) -> Any:
     if depth <= 0:
         return "…"
     if isinstance(value, Mapping):
-        items = list(value.items())[:MAX_ITEMS]
-        return {masked_text(str(key)): _of_key(key, one, depth - 1) for key, one in items}
+        pairs = cast("Mapping[object, Any]", value).items()
+        return {masked_text(str(key)): _of_key(key, one, depth - 1) for key, one in _some(pairs)}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_of(one, depth - 1) for one in _some(value)]
+        return [_of(one, depth - 1) for one in _some(cast("Iterable[Any]", value))]
     if isinstance(value, date):
         return value.isoformat()
     return masked_text(_shown(value))
 
 
-def _some(values: Iterable[Any]) -> Iterable[Any]:
+def _some(values: Iterable[_T]) -> Iterable[_T]:
     return (one for _, one in zip(range(MAX_ITEMS), values, strict=False))
 
 

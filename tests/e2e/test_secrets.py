@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -93,9 +93,12 @@ class Guarded(Sink):
             port=self.port,
             tls_context=self._context,
             auth_required=True,
-            authenticator=lambda *_: AuthResult(success=self.lets_in, handled=False),
+            authenticator=self._answer,
         )
         self._controller.start()
+
+    def _answer(self, *_login: object) -> AuthResult:
+        return AuthResult(success=self.lets_in, handled=False)
 
 
 def _certificate(path: Path) -> Path:
@@ -328,11 +331,12 @@ async def read_history(client: Client) -> list[str]:
 def payloads(value: Any) -> Iterator[Payload]:
     """Every payload in a history."""
     if isinstance(value, dict):
+        value = cast("dict[str, Any]", value)
         if "metadata" in value and "data" in value:
             yield ParseDict(value, Payload())
         else:
             for one in value.values():
                 yield from payloads(one)
     elif isinstance(value, list):
-        for one in value:
+        for one in cast("list[Any]", value):
             yield from payloads(one)
