@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ENV := .venv/.installed
+PROOF := .venv/.proof
 
 # Playwright's own browsers are downloads past every lock.
 BROWSER := chromium fonts-dejavu-core fonts-liberation fonts-noto-color-emoji pngquant
@@ -28,6 +29,12 @@ $(ENV): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@echo "env: installing this project, editable"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Much that only benchmarks and mutation tests need.
+$(PROOF): $(ENV) requirements-proof.lock
+	@echo "proof: installing what requirements-proof.lock pins (half a minute, the first time)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements-proof.lock
 	@touch $@
 
 # Temporal's own programs are in the environment too.

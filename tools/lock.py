@@ -1,7 +1,8 @@
-"""Write the two lock files, or say whether they still fit pyproject.toml.
+"""Write the three lock files, or say whether they still fit pyproject.toml.
 
 requirements.lock holds everything, with hashes; requirements-runtime.lock holds what the image
-needs, at the same versions. Present pins stay unless pyproject.toml rules them out.
+needs, and requirements-proof.lock what benchmarks and mutation tests need, at the same versions.
+Present pins stay unless pyproject.toml rules them out.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EVERYTHING, RUNTIME = "requirements.lock", "requirements-runtime.lock"
+PROOF = "requirements-proof.lock"
 
 
 def resolve(folder: Path, *, upgrade: bool = False) -> None:
@@ -24,9 +26,11 @@ def resolve(folder: Path, *, upgrade: bool = False) -> None:
         *["--no-config", "--custom-compile-command", "make lock"],
         *(["--upgrade"] if upgrade else []),
     ]
-    everything, runtime = folder / EVERYTHING, folder / RUNTIME
+    everything, runtime, proof = folder / EVERYTHING, folder / RUNTIME, folder / PROOF
     subprocess.run([*compiling, "--group", "dev", "-o", everything], cwd=ROOT, check=True)
-    subprocess.run([*compiling, "-c", everything, "-o", runtime], cwd=ROOT, check=True)
+    same = [*compiling, "-c", everything]
+    subprocess.run([*same, "-o", runtime], cwd=ROOT, check=True)
+    subprocess.run([*same, "--group", "proof", "-o", proof], cwd=ROOT, check=True)
 
 
 def pins(lock: Path) -> list[str]:
@@ -38,10 +42,11 @@ def stale() -> list[str]:
     """The locks that would come out differently now."""
     with tempfile.TemporaryDirectory() as name:
         fresh = Path(name)
-        for lock in (EVERYTHING, RUNTIME):
+        for lock in (EVERYTHING, RUNTIME, PROOF):
             shutil.copy(ROOT / lock, fresh)
         resolve(fresh)
-        return [lock for lock in (EVERYTHING, RUNTIME) if pins(ROOT / lock) != pins(fresh / lock)]
+        locks = (EVERYTHING, RUNTIME, PROOF)
+        return [lock for lock in locks if pins(ROOT / lock) != pins(fresh / lock)]
 
 
 def main() -> str | int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped] # its types are a package of their own
+import yaml
 
 Resource = dict[str, Any]
 

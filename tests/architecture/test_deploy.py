@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import typer.main
-import yaml  # type: ignore[import-untyped] # its types are a package of their own
+import yaml
 
 import gateway.__main__ as gateway_program
 import worker as worker_program
