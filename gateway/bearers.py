@@ -6,7 +6,7 @@ import asyncio
 import hmac
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import httpx
 import jwt
@@ -197,7 +197,7 @@ class Issuer:
                     self._url.rstrip("/") + "/.well-known/openid-configuration"
                 )
                 keys = _usable(await self._document(self._where(about)))
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
+        except (httpx.HTTPError, TimeoutError, ValueError) as error:
             self._is_away = True
             why = str(error)[:300] or type(error).__name__
             log.warning("issuer_keys_not_read", issuer=self._url, error=why)
@@ -239,16 +239,20 @@ class Issuer:
 
 def _is_safe(address: str) -> bool:
     """Whether nobody on the way can put other keys in the place of the issuer's."""
-    url = httpx.URL(address)
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        return False
     return bool(url.host) and (url.scheme == "https" or url.host in _HERE)
 
 
 def _usable(document: dict[str, Any]) -> dict[str, _Key]:
     """The published keys that sign tokens as we take them, by their ids."""
-    published = document.get("keys")
+    published: object = document.get("keys")
+    every = cast("list[object]", published)[:MAX_KEYS] if isinstance(published, list) else []
     found: dict[str, _Key] = {}
-    for one in published[:MAX_KEYS] if isinstance(published, list) else ():
-        if not isinstance(one, dict) or one.get("use", "sig") != "sig":
+    for one in (cast("dict[str, Any]", one) for one in every if isinstance(one, dict)):
+        if one.get("use", "sig") != "sig":
             continue
         try:
             read = jwt.PyJWK(one)

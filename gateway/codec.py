@@ -10,7 +10,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple, cast
 
 import httpx
 import structlog
@@ -218,11 +218,13 @@ async def _body(request: Request) -> bytes:
 
 def _payloads(body: bytes) -> list[Payload]:
     try:
-        asked = json.loads(body)
-        read = json_format.ParseDict(asked, Payloads()) if isinstance(asked, dict) else None
+        asked: object = json.loads(body)
+        if not isinstance(asked, dict):
+            raise _Refused(422, INVALID)
+        read = json_format.ParseDict(cast("dict[str, Any]", asked), Payloads())
     except (json_format.ParseError, ValueError, RecursionError):
-        read = None
-    if read is None or len(read.payloads) > MAX_PAYLOADS:
+        raise _Refused(422, INVALID) from None
+    if len(read.payloads) > MAX_PAYLOADS:
         raise _Refused(422, INVALID)
     return list(read.payloads)
 

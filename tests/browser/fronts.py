@@ -116,8 +116,10 @@ class Proxy:
                 _answered(asked, answer.status, answer.headers, answer.read())
 
 
-def _answered(asked: BaseHTTPRequestHandler, status: int, headers: Message, content: bytes) -> None:
-    asked.send_response(status)
+def _answered(
+    asked: BaseHTTPRequestHandler, status: int | None, headers: Message, content: bytes
+) -> None:
+    asked.send_response(status or 502)
     for name, value in headers.items():
         if name.lower() not in ("connection", "transfer-encoding", "content-length"):
             asked.send_header(name, value)

@@ -22,8 +22,14 @@ payloads = st.builds(
     metadata=st.dictionaries(st.text(max_size=20), st.binary(max_size=50), max_size=4),
     data=st.binary(max_size=500),
 )
+
+
+def _by_others(name: bytes, data: bytes) -> Payload:
+    return Payload(metadata={"encoding": ENCODING, KEY_ID: name}, data=data)
+
+
 encrypted_by_others = st.builds(
-    lambda name, data: Payload(metadata={"encoding": ENCODING, KEY_ID: name}, data=data),
+    _by_others,
     st.sampled_from([b"", b"new", b"old", b"NEW", b"new ", b"\xff\xfe", b"x" * 1000]),
     st.binary(max_size=200),
 )

@@ -150,3 +150,23 @@ def test_what_it_needs_is_said_in_one_line_and_by_exit_code_2(
     assert program.ended() == 2
     assert variable in program.log
     assert len(program.log.splitlines()) == 1
+
+
+def test_a_worker_without_the_key_delays_a_transfer_and_loses_nothing(
+    server: Server, install: Callable[..., Installation]
+) -> None:
+    """What was rung for meanwhile is taken when a worker with the key is back."""
+    installed = install(server.address, namespace="keyless")
+    installed.settings["TRANSFER_ENCRYPTION_KEYS"] = KEY
+    installed.set_up([DOMAIN])
+    installed.sink.start()
+    worker = installed.working()
+    installed.done("start", DOMAIN, "--to", "globex", **installed.policy(grace="30d"))
+    installed.reaches("AWAITING", DOMAIN)
+    worker.stop()
+    keyless = installed.working(TRANSFER_ENCRYPTION_KEYS="")
+    installed.ring(DOMAIN, "release")
+    keyless.has_said("Unknown payload encoding binary/encrypted")
+    keyless.stop()
+    installed.working()
+    installed.authorized(DOMAIN, "release")

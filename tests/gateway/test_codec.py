@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
+from jwt.algorithms import RSAAlgorithm
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 from temporalio.api.common.v1 import Payload
@@ -385,7 +386,7 @@ async def test_a_key_that_the_issuer_publishes_for_anything_else_signs_no_token(
     """For encryption, a secret by mistake, or of a kind that we do not take."""
     key = next(iter(issuer.keys.values()))
     assert isinstance(key, rsa.RSAPrivateKey)
-    public = jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
+    public: dict[str, Any] = RSAAlgorithm.to_jwk(key.public_key(), as_dict=True)
     secret = base64.urlsafe_b64encode(b"s" * 32).rstrip(b"=").decode()
     issuer.jwks = {
         "keys": [
@@ -686,6 +687,14 @@ ONE_KEY = (SecretStr("first:" + base64.b64encode(bytes(32)).decode()),)
                 "encryption_keys": ONE_KEY,
                 "codec_oidc_audience": AUDIENCE,
                 "codec_oidc_issuer": "http://issuer.example",
+            },
+            "TRANSFER_CODEC_OIDC_ISSUER",
+        ),
+        (
+            {
+                "encryption_keys": ONE_KEY,
+                "codec_oidc_audience": AUDIENCE,
+                "codec_oidc_issuer": "https://issuer.example:port",
             },
             "TRANSFER_CODEC_OIDC_ISSUER",
         ),
