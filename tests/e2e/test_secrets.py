@@ -338,5 +338,6 @@ def payloads(value: Any) -> Iterator[Payload]:
             for one in value.values():
                 yield from payloads(one)
     elif isinstance(value, list):
-        for one in cast("list[Any]", value):
+        items: list[Any] = value
+        for one in items:
             yield from payloads(one)
