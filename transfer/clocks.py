@@ -48,6 +48,11 @@ def next_clock(case: Case) -> Clock | None:
     return min(_clocks(case), key=lambda clock: (clock.at, _ORDER[clock.tick]), default=None)
 
 
+def takes_silence(before: Case, after: Case) -> bool:
+    """Whether a party's silence has an effect between the two: an end, or staff who mediate."""
+    return after.is_terminal or (after.mediation is not None and before.mediation is None)
+
+
 def rung(case: Case, now: datetime) -> Case:
     """The case after every clock that is due, in the order of their instants.
 

@@ -22,6 +22,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
 from temporalio.envconfig import ClientConfig
+from temporalio.exceptions import ApplicationError
 from temporalio.plugin import SimplePlugin
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
@@ -65,14 +66,31 @@ class Failures(DefaultFailureConverter):
 
 
 _SAID_NO: tuple[type[TransferError], ...] = (*RuleBroken.__subclasses__(), InputInvalid)
+_RULES = frozenset(cls.__name__ for cls in RuleBroken.__subclasses__())
 _REFUSALS = frozenset(cls.__name__ for cls in _SAID_NO)
 
 
 class SecretFailures(Failures):
-    """The same, with message and stack where the codec encrypts them."""
+    """The same, with message and stack where the codec encrypts them.
+
+    But for what a rule says to staff: nobody keeps it, and the UI decodes no errors.
+    """
 
     def __init__(self) -> None:
         super().__init__(encode_common_attributes=True)
+        self._plain = Failures()
+
+    def to_failure(
+        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
+    ) -> None:
+        """Convert an error; see the base class."""
+        name = (
+            exception.type if isinstance(exception, ApplicationError) else type(exception).__name__
+        )
+        if name in _RULES:
+            self._plain.to_failure(exception, payload_converter, failure)
+        else:
+            super().to_failure(exception, payload_converter, failure)
 
 
 def plugin(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from itertools import product
 from typing import NamedTuple
 
 from transfer.case import TERMINAL, Case, Evidence, Publication, SlotState
 from transfer.parties import Slot
+from transfer.tickets import Reason
 
 
 class Kind(StrEnum):
@@ -23,12 +25,16 @@ class Kind(StrEnum):
 
 
 class Metric(NamedTuple):
-    """One metric. ``labels`` have few values each, none of which names a person or a domain."""
+    """One metric. ``labels`` have few values each, none of which names a person or a domain.
+
+    Those of ``known`` begin at zero: an increase from nothing to one is none to Prometheus.
+    """
 
     name: str
     kind: Kind
     labels: tuple[str, ...]
     meaning: str
+    known: tuple[tuple[str, ...], ...] = ()
 
 
 class Measure(NamedTuple):
@@ -41,7 +47,10 @@ class Measure(NamedTuple):
 
 EVENTS = Metric("transfer_events", Kind.COUNTER, ("event",), "What happened, by evidence code.")
 REJECTIONS = Metric("transfer_rejections", Kind.COUNTER, ("code",), "Tickets that do not count.")
-ESCALATIONS = Metric("transfer_escalations", Kind.COUNTER, ("reason",), "Cases for staff.")
+ESCALATIONS = Metric(
+    *("transfer_escalations", Kind.COUNTER, ("reason",), "Cases for staff."),
+    known=(("COMMIT_STUCK",), (SlotState.LAPSED.value,), *((reason.value,) for reason in Reason)),
+)
 AUTHORIZATION = Metric(
     "transfer_authorization_seconds", Kind.SECONDS, ("slot",), "From the request until the yes."
 )
@@ -49,10 +58,12 @@ DURATION = Metric(
     "transfer_duration_seconds", Kind.SECONDS, ("outcome",), "From the start until the end."
 )
 NOTICES = Metric(
-    "transfer_notices", Kind.COUNTER, ("channel", "outcome"), "Attempts to deliver a notice."
+    *("transfer_notices", Kind.COUNTER, ("channel", "outcome"), "Attempts to deliver a notice."),
+    known=tuple(product(("mail", "ticket", "staff"), ("delivered", "delayed", "given_up"))),
 )
 RECONCILED = Metric(
-    "transfer_reconciled_tickets", Kind.COUNTER, ("outcome",), "Changed tickets looked at."
+    *("transfer_reconciled_tickets", Kind.COUNTER, ("outcome",), "Changed tickets looked at."),
+    known=(("found",), ("delivered",), ("failed",)),
 )
 METRICS = (EVENTS, REJECTIONS, ESCALATIONS, AUTHORIZATION, DURATION, NOTICES, RECONCILED)
 

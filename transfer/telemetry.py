@@ -46,7 +46,10 @@ class SdkMeter:
         self._seconds: dict[str, MetricHistogramFloat] = {}
         for metric in METRICS:
             if metric.kind is Kind.COUNTER:
-                self._counters[metric.name] = meter.create_counter(metric.name, metric.meaning)
+                counter = meter.create_counter(metric.name, metric.meaning)
+                for values in metric.known:
+                    counter.add(0, dict(zip(metric.labels, values, strict=True)))
+                self._counters[metric.name] = counter
             else:
                 # Its name has the unit already; the SDK would add it once more.
                 self._seconds[metric.name] = meter.create_histogram_float(

@@ -100,10 +100,18 @@ class CustomerTransfer(Doorbells, Levers):
         self._show_details()
         if self._case.state is State.VALIDATING:
             await self._open()
+        looked = False
         while not self._case.is_terminal:
             self._begin_anew_if_long()
-            self._case = seen = clocks.rung(self._case, workflow.now())
-            if self._case.is_terminal:
+            rung = clocks.rung(self._case, workflow.now())
+            if clocks.takes_silence(self._case, rung) and not looked:
+                looked = (
+                    True  # a ticket may be there that nobody announced, or that still waits here
+                )
+                await self._look_for_lost_tickets()
+                continue
+            self._case, looked, seen = rung, False, rung
+            if rung.is_terminal:
                 break
             if self._case.evidence_count - self._told >= MUCH_TO_TELL:
                 await self._tell()
@@ -147,7 +155,7 @@ class CustomerTransfer(Doorbells, Levers):
             self._inbox.put(bell.what, bell.ticket_id, now, awaited=bell.awaited)
 
     async def _look_for_lost_tickets(self) -> None:
-        """After more doorbells than the inbox holds: find the tickets that nobody kept."""
+        """Find the tickets that nobody kept: the inbox was full, or nobody ever rang for them."""
         self._inbox.overflowed = False
         survey = await self._survey(f"Look for lost tickets about {self._case.shown_domain}")
         self._case = submissions.found(self._case, survey.readings, workflow.now())

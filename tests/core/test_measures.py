@@ -72,6 +72,10 @@ def test_a_worker_shows_all_of_them_to_prometheus() -> None:
     address = f"127.0.0.1:{free_port()}"
     kept = runtime(address)
     meter = SdkMeter(kept.metric_meter)
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as answer:
+        assert 'transfer_notices_total{channel="mail",outcome="given_up"} 0' in (
+            answer.read().decode()
+        )
     meter.record(
         Measure(metric, dict.fromkeys(metric.labels, "some"), 90_000) for metric in METRICS
     )

@@ -6,6 +6,7 @@ A real ``kill -9`` is in ``tests/e2e``; here a worker stops at an exact point.
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 from temporalio.client import Client
 
@@ -135,3 +136,25 @@ async def test_signals_sent_while_no_worker_is_there_are_not_lost(
         assert world.codes()[-1] == "COMPLETED"
 
     await assert_eventually(told)
+
+
+async def test_a_ticket_filed_in_time_counts_though_no_worker_was_there_until_the_deadline(
+    lonely_world: World, lonely_town: Town
+) -> None:
+    """Announced or not: before silence ends a transfer, everything is read once more."""
+    world = lonely_world
+    async with lonely_town.worker(world.client, task_queue=world.task_queue):
+        await world.start(grace="30d", party_deadline="2s", release_deadline="2s")
+        await world.until(State.AWAITING)
+        asked = world.town.now
+    await world.says("authorize")
+    for slot in ("release", "accept"):
+        await world.file(slot)
+
+    async def all_deadlines_are_over() -> None:
+        assert datetime.now(UTC) > asked + timedelta(seconds=4)
+
+    await assert_eventually(all_deadlines_are_over)
+    async with lonely_town.worker(world.client, task_queue=world.task_queue):
+        await world.until(State.READY)
+    assert not {"EXPIRED", "MEDIATION"} & set(world.codes())
