@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 from typing import NamedTuple
 
+from temporalio.api.common.v1 import Payload
 from temporalio.client import (
     Client,
     Schedule,
+    ScheduleAction,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
     ScheduleCalendarSpec,
@@ -24,6 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from transfer import opening, views
 from transfer.attributes import NEW_RESELLER, search_attributes
 from transfer.case import Case
+from transfer.codec import KEY_ID, EncryptionCodec
 from transfer.details import asked_for, escaped
 from transfer.messages import Reconciliation, TransferRequest
 from transfer.overview import DigestWanted
@@ -165,11 +168,20 @@ async def _schedule(client: Client, schedule_id: str, schedule: Schedule) -> boo
         await client.create_schedule(schedule_id, schedule, rpc_timeout=RPC_TIMEOUT)
     except ScheduleAlreadyRunningError:
         present = (await handle.describe(rpc_timeout=RPC_TIMEOUT)).schedule
-        if _times(present.spec) == _times(schedule.spec):
+        same_times = _times(present.spec) == _times(schedule.spec)
+        if same_times and _is_encrypted_as_now(client, present.action):
             return False
         schedule.state = present.state
         await handle.update(lambda _: ScheduleUpdate(schedule), rpc_timeout=RPC_TIMEOUT)
     return True
+
+
+def _is_encrypted_as_now(client: Client, action: ScheduleAction) -> bool:
+    """Whether a schedule's input is by our newest key: it would need an old one for ever."""
+    codec = client.data_converter.payload_codec
+    newest = codec.key_ids[0].encode() if isinstance(codec, EncryptionCodec) else None
+    kept = action.args if isinstance(action, ScheduleActionStartWorkflow) else ()
+    return all(one.metadata.get(KEY_ID) == newest for one in kept if isinstance(one, Payload))
 
 
 def _times(spec: ScheduleSpec) -> tuple[object, ...]:

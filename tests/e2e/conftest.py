@@ -28,6 +28,7 @@ NAMESPACES = (
     "codec",
     "keyless",
     "undecodable",
+    "keyed",
     "telemetry",
     "deploys",
     "refused",

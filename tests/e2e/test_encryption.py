@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleActionStartWorkflow, WorkflowUpdateFailedError
 
 from tests.e2e.installation import Installation, Server, eventually
 from transfer.codec import EncryptionCodec
@@ -202,3 +202,49 @@ def test_keys_that_are_none_are_refused_without_repeating_them(
     assert ran.code == (2 if keys else 4)
     assert ("TRANSFER_ENCRYPTION_KEYS: each key is an id" in ran.words) is bool(keys)
     assert not any(part in ran.words for part in ("short", "A" * 43, "no-colon") if keys)
+
+
+def test_setup_encrypts_the_schedules_with_the_newest_key(
+    server: Server, install: Callable[..., Installation]
+) -> None:
+    """Or the old key could never be removed; nothing changes while the key is the same."""
+    installed = install(server.address, namespace="keyed")
+    installed.set_up([DOMAIN])
+
+    async def key_ids(client: Client) -> set[bytes]:
+        described = await client.get_schedule_handle("ticket-reconciliation").describe()
+        action = described.schedule.action
+        assert isinstance(action, ScheduleActionStartWorkflow)
+        return {payload.metadata.get("encryption-key-id", b"") for payload in action.args}
+
+    assert installed.asked(key_ids) == {b""}
+    for keys, newest in ((OLD, b"o"), (f"{OLD},{NEW}", b"o"), (f"{NEW},{OLD}", b"n"), (NEW, b"n")):
+        installed.done("setup", TRANSFER_ENCRYPTION_KEYS=keys)
+        assert installed.asked(key_ids) == {newest}
+
+
+def test_a_lever_that_a_rule_refuses_says_why_though_errors_are_encrypted(
+    server: Server, install: Callable[..., Installation]
+) -> None:
+    """The UI decodes no errors. Whatever else fails is encrypted."""
+    domain = "hillside.example"
+    installed = install(server.address, namespace="keyed")
+    installed.settings["TRANSFER_ENCRYPTION_KEYS"] = NEW
+    installed.set_up([domain])
+    installed.working()
+    installed.done("start", domain, "--to", "globex", **installed.policy(grace="30d"))
+    installed.reaches("AWAITING", domain)
+
+    async def refused(client: Client, lever: str, body: object) -> str:
+        plain = await Client.connect(installed.settings["TEMPORAL_ADDRESS"], namespace="keyed")
+        handle = plain.get_workflow_handle(f"transfer-{domain}")
+        try:
+            await handle.execute_update(lever, body)
+        except WorkflowUpdateFailedError as error:
+            return str(error.cause)
+        return ""
+
+    why = {"staff": "sam", "reason": "two owners claim it"}
+    told = installed.asked(lambda client: refused(client, "resume", why))
+    assert "not on hold" in told
+    assert "Encoded failure" in installed.asked(lambda client: refused(client, "resume", {}))
