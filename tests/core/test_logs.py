@@ -225,7 +225,7 @@ def test_what_is_asked_for_in_an_emergency_is_still_there(as_json: Written) -> N
 @given(text=st.text(max_size=60), control=st.sampled_from("\n\r\x1b\x07\x9b\u2028\u202e\x00"))
 def test_a_stranger_writes_no_line_of_its_own(written: Written, text: str, control: str) -> None:
     hostile = f"{text}{control}2026-11-23T09:30:00Z [info] billing_moved"
-    line = written.by(lambda log: log.info("signal_ignored", signal=hostile, why=[hostile]))
+    line = written.by(lambda log: log.info(hostile, signal=hostile, why=[hostile]))
     assert line.endswith("\n")
     assert line[:-1].isprintable()
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -322,22 +322,20 @@ async def read_history(client: Client) -> list[str]:
     history = await client.get_workflow_handle(f"transfer-{DOMAIN}").fetch_history()
     said = [history.to_json()]
     codec = EncryptionCodec(keys([f"new:{KEY}", f"old:{OLD_KEY}"]))
-    for payload in payloads(json.loads(said[0])):
+    for payload in payloads(said[0]):
         (read,) = await codec.decode([payload])
         said.append(read.data.decode(errors="replace"))
     return said
 
 
-def payloads(value: Any) -> Iterator[Payload]:
+def payloads(history: str) -> list[Payload]:
     """Every payload in a history."""
-    if isinstance(value, dict):
-        value = cast("dict[str, Any]", value)
-        if "metadata" in value and "data" in value:
-            yield ParseDict(value, Payload())
-        else:
-            for one in value.values():
-                yield from payloads(one)
-    elif isinstance(value, list):
-        items: list[Any] = value
-        for one in items:
-            yield from payloads(one)
+    found: list[Payload] = []
+
+    def look(one: dict[str, Any]) -> dict[str, Any]:
+        if {"metadata", "data"} <= one.keys():
+            found.append(ParseDict(one, Payload()))
+        return one
+
+    json.loads(history, object_hook=look)
+    return found
