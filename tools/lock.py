@@ -28,7 +28,7 @@ def resolve(folder: Path, *, upgrade: bool = False) -> None:
     ]
     everything, runtime, proof = folder / EVERYTHING, folder / RUNTIME, folder / PROOF
     subprocess.run([*compiling, "--group", "dev", "-o", everything], cwd=ROOT, check=True)
-    same = [*compiling, "-c", everything]
+    same: list[str | Path] = [*compiling, "-c", everything]
     subprocess.run([*same, "-o", runtime], cwd=ROOT, check=True)
     subprocess.run([*same, "--group", "proof", "-o", proof], cwd=ROOT, check=True)
 

@@ -77,9 +77,11 @@ def interceptor() -> TracingInterceptor:
 
 def watch_sql(engine: Engine) -> None:
     """Give every statement a span: its text, never its values."""
-    from opentelemetry.instrumentation.sqlalchemy import SQLAlchemyInstrumentor  # noqa: PLC0415
+    from opentelemetry.instrumentation import (  # noqa: PLC0415
+        sqlalchemy,  # pyright: ignore[reportMissingTypeStubs]
+    )
 
-    SQLAlchemyInstrumentor().instrument(engine=engine, skip_dep_check=True)
+    sqlalchemy.SQLAlchemyInstrumentor().instrument(engine=engine, skip_dep_check=True)
 
 
 @contextmanager
