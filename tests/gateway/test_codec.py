@@ -328,7 +328,17 @@ async def test_the_id_token_counts_beside_an_access_token_that_is_for_somebody_e
         {"nbf": int(time.time()) + 3600},
         {"sub": None},
     ],
-    ids=str,
+    ids=[
+        "other",
+        "others",
+        "nobody",
+        "issuer",
+        "no issuer",
+        "expired",
+        "endless",
+        "early",
+        "no subject",
+    ],
 )
 async def test_a_token_for_somebody_else_or_another_time_does_not_count(
     server: Codec, issuer: Issuer, claims: dict[str, Any]
