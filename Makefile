@@ -13,7 +13,7 @@ RESOURCES = $(filter-out %/kustomization.yaml, $(wildcard deploy/kubernetes/base
   deploy/kubernetes/components/external-metric/scaler.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up test test-rt test-helpdesk test-browser test-alerts test-image pictures bench check format lock clean
+.PHONY: help env demo up test test-deploys test-rt test-helpdesk test-browser test-alerts test-image pictures bench check format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -38,7 +38,7 @@ $(PROOF): $(ENV) requirements-proof.lock
 	@touch $@
 
 # Temporal's own programs are in the environment too.
-demo up test test-rt test-helpdesk test-browser pictures bench: export PATH := $(CURDIR)/$(BIN):$(PATH)
+demo up test test-deploys test-rt test-helpdesk test-browser pictures bench: export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 demo: $(ENV) ## a transfer from start to end, on real counterparts; KEEP=1 leaves them running
 	@$(BIN)/python starter.py demo $(if $(KEEP),--keep)
@@ -49,6 +49,9 @@ up: $(ENV) ## the demo's counterparts, left running, for trying things by hand
 # Counting lines doubles the time on Python 3.11, so it is asked for; CI does.
 test: $(ENV) ## all tests; COVER=1 counts lines too, and holds the floor
 	@$(BIN)/pytest -n 2 --dist worksteal --durations=10 $(if $(COVER),--cov)
+
+test-deploys: $(ENV) ## the tests of versions and rolling restarts; two minutes, mostly waiting
+	@$(BIN)/pytest -n 2 --dist worksteal -m deploys --durations=5 tests/workflows tests/e2e
 
 # Two minutes. RT's programs come from Debian's packages, once; its data is each session's own.
 test-rt: $(ENV) ## the tests on a real Request Tracker 5, installed if need be (Debian, root)

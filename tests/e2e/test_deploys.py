@@ -37,6 +37,8 @@ from transfer.parties import Account
 from transfer.tickets import Intent, text_to_file
 from worker import GRACE
 
+pytestmark = pytest.mark.deploys
+
 WAVES, WIDE = 6, 5
 DOMAINS = [[f"t{wave}-{one}.example" for one in range(WIDE)] for wave in range(WAVES)]
 ALL = [domain for wave in DOMAINS for domain in wave]

@@ -40,6 +40,8 @@ from transfer.errors import RuleBroken, Unreachable
 from transfer.parties import Slot
 from workflows.customer_transfer import CustomerTransfer
 
+pytestmark = pytest.mark.deploys  # a minute and a half, almost all of it waiting for the server
+
 NAMESPACES = (
     "waits",
     "guarded",
