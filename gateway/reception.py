@@ -16,6 +16,7 @@ from gateway.transfers import Transfers
 from transfer import opening, routing
 from transfer.adapters.tools import utc_now
 from transfer.adapters.wiring import Neighbours
+from transfer.case import TERMINAL
 from transfer.errors import Unreachable
 from transfer.messages import (
     Delivery,
@@ -100,7 +101,12 @@ class Desk:
         if (before := await arrivals.answered(webhook_id)) is not None:
             return before
         route = await self._route(heard)
-        outcome, why = await self._deliver(webhook_id, heard, route)
+        if await self._rung(webhook_id, heard, route):
+            outcome, why = _Done(Reception.SIGNALLED, "RUNG")
+        else:
+            if route.transfer_id is not None:  # it may have served there, and that is over now
+                route = await self._route(heard)
+            outcome, why = await self._deliver(webhook_id, heard, route)
         answer = WebhookAnswer(
             webhook_id=webhook_id,
             ticket_id=heard.ticket.id,
@@ -145,9 +151,7 @@ class Desk:
         return routing.route(heard, known, self._policy)
 
     async def _deliver(self, webhook_id: str, heard: Heard, route: Route) -> _Done:
-        """Ring; where nobody is there, open, park or ignore."""
-        if await self._rung(webhook_id, heard, route):
-            return _Done(Reception.SIGNALLED, "RUNG")
+        """Nobody is there: open, park or ignore."""
         match route.otherwise:
             case Otherwise.IGNORE:
                 return _Done(Reception.IGNORED, route.why)
@@ -208,10 +212,22 @@ class Desk:
         findings = opening.preflight(request, facts, self._clock())
         if errors := [finding.code for finding in findings if not finding.warning]:
             return await self._park(webhook_id, heard, route, ", ".join(errors))
+        if await self._has_ended_since(route.transfer_id, ticket):
+            return await self._park(webhook_id, heard, route, "FILED_BEFORE_THE_END")
         is_new = await self._transfers.open(route.transfer_id, request, facts, self._clock())
         # Its survey finds the ticket by its text; the bell makes sure.
         await self._rung(webhook_id, heard, route)
         return _Done(Reception.OPENED if is_new else Reception.SIGNALLED, route.why)
+
+    async def _has_ended_since(self, transfer_id: str, reading: TicketReading) -> bool:
+        """Whether a transfer of this customer has ended since the ticket was filed or changed.
+
+        It came too late for that one, and nobody who filed it asked for another.
+        """
+        keys = await self._stores.ledger.keys(transfer_id)
+        rows = await self._stores.ledger.evidence(keys[-1]) if keys else ()
+        filed = reading.ticket.updated_at if reading.ticket else None
+        return any(filed and row.code in TERMINAL and row.at >= filed for row in rows)
 
     async def _read_back(self, ticket_id: str) -> TicketReading:
         """Read a ticket as it is on record.

@@ -68,7 +68,7 @@ def judge(
         return Verdict("STALE_TICKET", slot)
     if intent is None or slot is None:
         return Verdict("TEXT_AMBIGUOUS", slot)
-    if claim is not None and (code := _names_others(case, claim)):
+    if claim is not None and (code := names_others(case, claim)):
         return Verdict(code, slot)
     if intent.slot not in (None, slot):
         return Verdict("WRONG_ACCOUNT", slot)
@@ -129,6 +129,16 @@ def read_in(case: Case, ticket: Ticket) -> Claim | None:
     return read(ticket, known)
 
 
+def names_others(case: Case, claim: Claim) -> str | None:
+    """The code where a text names another domain or other resellers than this transfer's."""
+    if claim.domain not in case.customer.aliases:
+        return "DOMAIN_MISMATCH"
+    for named, account in ((claim.old, case.old), (claim.new, case.new)):
+        if named is not None and not account.goes_by(named):
+            return "PARTY_MISMATCH"
+    return None
+
+
 def _is_spent(case: Case, ticket: Ticket, intent: Intent | None, now: datetime) -> bool:
     """Whether a ticket is closed, or so old that its party has to confirm it.
 
@@ -139,15 +149,6 @@ def _is_spent(case: Case, ticket: Ticket, intent: Intent | None, now: datetime) 
     return not ticket.open or (
         case.policy.after(ticket.updated_at, case.policy.ticket_freshness) < now
     )
-
-
-def _names_others(case: Case, claim: Claim) -> str | None:
-    if claim.domain not in case.customer.aliases:
-        return "DOMAIN_MISMATCH"
-    for named, account in ((claim.old, case.old), (claim.new, case.new)):
-        if named is not None and not account.goes_by(named):
-            return "PARTY_MISMATCH"
-    return None
 
 
 def _same_person(case: Case, slot: Slot, ticket: Ticket) -> bool:

@@ -21,7 +21,7 @@ from transfer.case import (
     SlotState,
     State,
 )
-from transfer.judging import NOES, Verdict, fix_for, is_news, judge, read_in
+from transfer.judging import NOES, Verdict, fix_for, is_news, judge, names_others, read_in
 from transfer.mediation import escalated, owed
 from transfer.messages import SubmissionAnswer, TicketReading
 from transfer.opening import requested
@@ -68,6 +68,8 @@ def found(case: Case, readings: Iterable[TicketReading], now: datetime) -> Case:
     about something else, just because it names the domain. The newest go first: of the words of
     one party, found together, the last one counts.
     """
+    readings = tuple(readings)
+    case = _with_noes_of_before(case, readings)
     there = [(reading.ticket.updated_at, reading) for reading in readings if reading.ticket]
     for _, reading in sorted(there, key=lambda pair: pair[0], reverse=True):
         if case.is_open_to_parties and is_news(case, reading):
@@ -196,6 +198,26 @@ def rejected_by(
             }
         )
     )
+
+
+def _with_noes_of_before(case: Case, readings: Iterable[TicketReading]) -> Case:
+    """The case, knowing what its parties have said no to in a transfer before.
+
+    A yes that is older than its party's no is none, even if nobody has ever read it.
+    """
+    for reading in readings:
+        ticket = reading.ticket
+        slot = case.slot_of_account(ticket.account) if ticket else None
+        served_before = reading.used_by not in (None, case.key)
+        if ticket is None or slot is None or not served_before or not case.is_open_to_parties:
+            continue
+        claim = read_in(case, ticket)
+        if claim is None or claim.intent not in NOES or names_others(case, claim):
+            continue
+        record = case.slot(slot)
+        latest = max(record.not_before or ticket.updated_at, ticket.updated_at)
+        case = case.with_slot(record.model_copy(update={"not_before": latest}))
+    return case
 
 
 # -- what follows from it ------------------------------------------------------------------------

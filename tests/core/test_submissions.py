@@ -476,6 +476,26 @@ def test_of_the_words_of_one_party_found_together_the_last_counts() -> None:
     assert collect(opened(), *words[:2]).state is State.WITHDRAWN
 
 
+@pytest.mark.parametrize("slot", Slot)
+def test_a_yes_that_was_taken_back_in_a_transfer_before_is_none_in_the_next(slot: Slot) -> None:
+    """Found together, only the withdrawal was read there, so the yes looks like one never used."""
+    yes = ticket(slot, "yes", at(hours=1))
+    no = reading(ticket(slot, "no", at(hours=2), body=WITHDRAW_TEXT), used_by="before")
+    others = [reading(ticket(other)) for other in Slot if other is not slot]
+    case = found(opened(), [reading(yes), no, *others], at(hours=5))
+    assert case.state is State.AWAITING
+    assert code_of(case, yes, at(hours=5)) == "STALE_TICKET"
+    case = submit(case, ticket(slot, "anew", at(hours=6)))
+    assert case.state is State.READY
+
+
+def test_a_no_to_another_reseller_in_a_transfer_before_takes_nothing_back() -> None:
+    elsewhere = WITHDRAW_TEXT.replace("Globex", "Initech")
+    no = ticket(Slot.AUTHORIZE, "no", at(hours=2), body=elsewhere)
+    readings = [reading(no, used_by="before"), reading(ticket(Slot.AUTHORIZE))]
+    assert found(opened(), readings, at(hours=5)).slot(Slot.AUTHORIZE).authorized
+
+
 def test_what_is_found_after_the_end_is_not_answered() -> None:
     """Nobody rang for it."""
     no = ticket(Slot.ACCEPT, "no", at(hours=3), body=REFUSE_TEXT)

@@ -151,6 +151,31 @@ async def test_a_ticket_that_served_is_told_again_and_opens_nothing(gateway: Gat
     assert (gateway.transfers.opened, await gateway.waiting()) == ([], {})
 
 
+async def test_a_ticket_that_served_while_it_came_in_again_is_not_parked(gateway: Gateway) -> None:
+    """Its transfer ends between the look at what it served and the ring."""
+    body = await gateway.file(Slot.RELEASE)
+
+    def ends() -> None:
+        gateway.ledger.used[body["ticket"]["id"]] = f"{HOME}/run-1"
+
+    gateway.transfers.after_ring = ends
+    assert (await gateway.send(body)).json()["outcome"] == "ignored"
+    assert (gateway.transfers.opened, await gateway.waiting()) == ([], {})
+
+
+async def test_a_ticket_filed_before_the_last_transfer_ended_opens_no_other(
+    gateway: Gateway,
+) -> None:
+    """It was announced late, and the customer has said no since: staff see it."""
+    late = await gateway.file(Slot.RELEASE)
+    end = row(code="WITHDRAWN", at=datetime.now(UTC), key=f"{HOME}/run-1", transfer_id=HOME)
+    await gateway.ledger.publish([end], [])
+    assert (await gateway.send(late)).json() == {"outcome": "parked", "transfer_id": HOME}
+    assert list((await gateway.waiting()).values()) == ["FILED_BEFORE_THE_END"]
+    anew = await gateway.file(Slot.RELEASE)
+    assert (await gateway.send(anew)).json()["outcome"] == "opened"
+
+
 async def test_the_same_webhook_is_answered_as_it_was_first(gateway: Gateway) -> None:
     body = await gateway.file(Slot.AUTHORIZE)
     first = await gateway.send(body, webhook_id="msg_1")
