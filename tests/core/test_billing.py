@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -22,6 +23,7 @@ from transfer.billing import Split, split_month
         ("0.01", "2026-04-16T00:00Z", "0.01", "0.00"),
         ("0.00", "2026-04-16T00:00Z", "0.00", "0.00"),
         ("31.00", "2026-08-01T01:00+02:00", "30.96", "0.04"),
+        ("2678400.00", "2026-03-01T01:02:03.500000Z", "3723.50", "2674676.50"),
     ],
 )
 def test_a_month_is_split_by_elapsed_time_in_utc(
@@ -30,6 +32,20 @@ def test_a_month_is_split_by_elapsed_time_in_utc(
     """Long months, short ones, December, and another time zone."""
     split = split_month(Decimal(price), datetime.fromisoformat(at))
     assert split == Split(Decimal(last), Decimal(first))
+
+
+def test_a_machine_in_another_time_zone_bills_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The month is UTC's, where the clock on the wall has a new one already as well."""
+    at = datetime(2026, 7, 31, 23, tzinfo=UTC)
+    split = split_month(Decimal("31.00"), at)
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "EAST-14")
+        time.tzset()
+        there = split_month(Decimal("31.00"), at)
+    time.tzset()
+    assert there == split == Split(Decimal("30.96"), Decimal("0.04"))
 
 
 @settings(max_examples=300)

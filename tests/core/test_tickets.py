@@ -51,6 +51,45 @@ def test_the_text_we_send_is_understood_as_it_is_sent(intent: Intent, shown: str
     assert claim.new == "Globex"
 
 
+@pytest.mark.parametrize(
+    ("intent", "subject", "body"),
+    [
+        (
+            Intent.RELEASE,
+            "Transfer Customer",
+            "I would like to request that example.com is to be transferred to Globex.",
+        ),
+        (
+            Intent.AUTHORIZE,
+            "Authorize transfer of account",
+            "We, example.com, authorize the transfer of our account from Acme Hosting to Globex.",
+        ),
+        (
+            Intent.ACCEPT,
+            "Authorize Customer Transfer",
+            "We, Globex, authorize example.com to be transferred from Acme Hosting to our account.",
+        ),
+        (
+            Intent.REFUSE,
+            "Refuse Customer Transfer",
+            "We refuse the transfer of example.com from Acme Hosting to Globex.",
+        ),
+        (
+            Intent.WITHDRAW,
+            "Withdraw Customer Transfer",
+            "We withdraw our authorization to transfer example.com from Acme Hosting to Globex.",
+        ),
+    ],
+)
+def test_a_party_is_told_the_texts_of_the_procedure(
+    intent: Intent, subject: str, body: str
+) -> None:
+    """Subject and body; who agrees says thank you, who does not need not."""
+    thanks = "" if intent in {Intent.REFUSE, Intent.WITHDRAW} else "\nThank you"
+    shown = text_to_file(intent, "example.com", ACME.account, GLOBEX.account)
+    assert shown == (subject, body + thanks)
+
+
 NAMES = st.sampled_from(
     [
         *("Acme Hosting", "Back to Basics", "Dr. Web", "Acme, Inc.", "From Us to You Ltd."),
