@@ -12,6 +12,7 @@ import uvicorn
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, Response, expect
 
+from gateway.limits import Limits
 from tests.adapters.test_tracking import told
 from tests.browser.chromium import opened
 from tests.core import stories
@@ -56,7 +57,8 @@ class Site:
     def __init__(self) -> None:
         port = free_port()
         self.address = f"http://127.0.0.1:{port}"
-        self._gateway = Gateway()
+        # More pages a minute than any person looks at.
+        self._gateway = Gateway(limits=Limits(pages=10_000))
         self._gateway.now = MONDAY
         in_a_thread(lambda: asyncio.run(self._tell()))
         config = uvicorn.Config(
