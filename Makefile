@@ -13,7 +13,7 @@ RESOURCES = $(filter-out %/kustomization.yaml, $(wildcard deploy/kubernetes/base
   deploy/kubernetes/components/external-metric/scaler.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up test test-deploys test-rt test-helpdesk test-browser test-alerts test-image pictures bench chaos check format lock clean
+.PHONY: help env demo up test test-deploys test-rt test-helpdesk test-browser test-alerts test-image pictures bench chaos mutants check format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -80,12 +80,17 @@ pictures: $(ENV) ## makes docs/pictures and docs/mails.md anew, with that browse
 	@tools/debian.sh browser $(BROWSER)
 	@$(BIN)/python -m tests.browser.pictures
 
-bench: $(ENV) ## how long the gateway takes to answer, as one JSON document
-	@$(BIN)/python -m bench.gateway
+# Ten minutes on two idle cores. ARGS="--quick", ARGS="--only transfers,latency".
+bench: $(PROOF) ## the service against bare versions of itself on three engines; ARGS="--quick" is short
+	@$(BIN)/python -m bench $(ARGS)
 
 # Five minutes; SHORT=1 is one. What a run does is up to its seed, which it prints.
 chaos: $(ENV) ## transfers while everything is killed, stopped and cut off; SHORT=1, SEED=… repeats a run
 	@$(BIN)/python -m tests.chaos $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
+
+# Five minutes, in a temporary folder. Not for CI: docs/mutants.md says when it was last run.
+mutants: $(PROOF) ## breaks the rules piece by piece; fails if the tests mind less than 90 % of it
+	@nice -n 15 $(BIN)/python tools/mutants.py $(FILES)
 
 check: $(ENV) ## all that can be said without running the service
 	@echo "check: lint (ruff)"

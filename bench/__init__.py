@@ -1,1 +1,1 @@
-"""Benchmarks: what is measured, never asserted. Each prints one JSON document."""
+"""Benchmarks: what is measured, never asserted. ``python -m bench`` compares, and says how."""

@@ -39,17 +39,23 @@ def main() -> None:
     parser.add_argument("--worker", action="store_true", help="let a worker use the cores, too")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-gateway-") as name:
-        folder = Path(name)
-        server = Server(folder).start()
-        installed = Installation(folder, server.address)
-        try:
-            figures = _measured(
-                installed, min(asked.rate, 500), min(asked.seconds, 120), worker=asked.worker
-            )
-        finally:
-            installed.close()
-            server.kill()
-    print(json.dumps(figures, indent=2))  # noqa: T201 - what it is for
+        found = figures(
+            Path(name), min(asked.seconds, 120), rate=min(asked.rate, 500), worker=asked.worker
+        )
+    print(json.dumps(found, indent=2))  # noqa: T201 - what it is for
+
+
+def figures(
+    folder: Path, seconds: int = SECONDS, *, rate: int = RATE, worker: bool = False
+) -> dict[str, Any]:
+    """Measure, in a folder of its own."""
+    server = Server(folder).start()
+    installed = Installation(folder, server.address)
+    try:
+        return _measured(installed, rate, seconds, worker=worker)
+    finally:
+        installed.close()
+        server.kill()
 
 
 def _measured(installed: Installation, rate: int, seconds: int, *, worker: bool) -> dict[str, Any]:
