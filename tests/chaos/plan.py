@@ -355,7 +355,7 @@ _KINDS: dict[str, tuple[int, Callable[[random.Random], _Draft]]] = {
 
 
 # -- what fails ----------------------------------------------------------------------------------
-_EVERY = 1.1
+_EVERY = 1.0
 """Seconds from one fault to the next, on average."""
 
 
@@ -379,7 +379,7 @@ def _failures(seed: int, seconds: float, *, tracker: bool) -> tuple[Failure, ...
         target, fault = packs[len(found) % 2].dealt()
         begins = max(at, free_at.get(target, 0.0))
         most = 2.5 if fault is Fault.KILL else longest
-        lasts = min(dealer.uniform(0.3, most), seconds - begins)
+        lasts = min(dealer.triangular(0.3, most, 0.3), seconds - begins)  # mostly short
         if lasts > 0:
             found.append(Failure(round(begins, 2), target, fault, round(lasts, 2)))
             free_at[target] = begins + lasts + 1.5

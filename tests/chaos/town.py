@@ -24,6 +24,9 @@ from tests.e2e.installation import Installation, Program, Server, eventually, fr
 from tests.gateway.panel import SECRET
 
 Say = Callable[[str], None]
+_GAVE_UP = "Worker validation failed"
+"""What the SDK says of a worker whose link is cut just when it begins; it is started again, as by
+whoever supervises it."""
 LEAVES_WITHIN = 45.0
 """Seconds in which a worker or gateway has to end when it is asked to."""
 
@@ -198,6 +201,7 @@ class Town:
         self.failed: list[Failed] = []
         self.odd: list[str] = []
         """What programs did that nobody told them to."""
+        self.restarted = 0
         self.links: dict[str, Link] = {}
         self.bodies: dict[str, Body] = {}
         self._opened: list[Body] = []
@@ -357,7 +361,11 @@ class Town:
         """Who ends without being killed is odd, and is started again."""
         for name, body in self.bodies.items():
             if (code := body.ended()) is not None:
-                self.odd.append(f"{name} ended by itself, with {code}")
+                log = body.program.log if isinstance(body, Ours) and body.program else ""
+                if _GAVE_UP in log:
+                    self.restarted += 1
+                else:
+                    self.odd.append(f"{name} ended by itself, with {code}: {log[-2000:]}")
                 body.kill()
                 body.start()
 

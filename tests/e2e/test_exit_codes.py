@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 
 import pytest
+from temporalio.service import RPCError, RPCStatusCode
 
 from tests.e2e.installation import Installation, Server, free_port
+from transfer.commands.console import Exit, finished
 
 OPEN, OTHER = "open.example", "other.example"
 
@@ -72,3 +74,12 @@ def test_a_worker_can_be_checked_before_it_is_started(
     assert "Traceback" not in away.log
     nonsense = panel.worker_with("--chekc")
     assert nonsense.ended() == 2
+
+
+def test_a_connection_that_breaks_in_the_middle_of_a_call_is_temporal_away() -> None:
+    """Not a refusal; and a worker that begins just then waits, and does not end."""
+
+    def broken() -> None:
+        raise RPCError("transport error", RPCStatusCode.UNKNOWN, b"")
+
+    assert finished(broken) == Exit.AWAY
