@@ -88,7 +88,7 @@ bench: $(PROOF) ## the service against bare versions of itself on three engines;
 chaos: $(ENV) ## transfers while everything is killed, stopped and cut off; SHORT=1, SEED=… repeats a run
 	@$(BIN)/python -m tests.chaos $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
 
-# Five minutes, in a temporary folder. Not for CI: docs/mutants.md says when it was last run.
+# Three minutes, in a temporary folder. Not for CI: docs/mutants.md says when it was last run.
 mutants: $(PROOF) ## breaks the rules piece by piece; fails if the tests mind less than 90 % of it
 	@nice -n 15 $(BIN)/python tools/mutants.py $(FILES)
 
