@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import structlog
+import uvloop
 from temporalio.client import Client
 from temporalio.worker import Worker
 
@@ -191,7 +192,7 @@ def run() -> None:
         return
     settings = load_settings()
     logs.configure(level=settings.log_level, style=settings.log_format)
-    asyncio.run(main(settings))
+    uvloop.run(main(settings))
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ async def skipping_server() -> AsyncGenerator[WorkflowEnvironment]:
     """A server whose one clock jumps to the next timer, for one test: it only runs ahead."""
     env = await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=str(PROGRAMS / "temporal-test-server"),
-        plugins=[plugin(pass_core_through=False)],
+        plugins=[plugin(pass_ours_through=False)],
         test_server_startup_timeout=timedelta(seconds=30),
     )
     async with env:
@@ -87,7 +87,7 @@ async def dev_server() -> AsyncGenerator[WorkflowEnvironment]:
             "history.maxInFlightUpdatePayloads=1500000",
         ],
         dev_server_startup_timeout=timedelta(seconds=30),
-        plugins=[plugin(pass_core_through=False)],
+        plugins=[plugin(pass_ours_through=False)],
     )
     async with env:
         yield env

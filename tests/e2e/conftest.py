@@ -29,6 +29,7 @@ NAMESPACES = (
     "keyless",
     "undecodable",
     "keyed",
+    "between",
     "telemetry",
     "deploys",
     "refused",

@@ -31,7 +31,7 @@ from typing import Any, Self, TypeVar
 from unittest.mock import patch
 
 from aiosmtpd.controller import Controller
-from temporalio.api.enums.v1 import PendingActivityState, PendingWorkflowTaskState
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
@@ -209,11 +209,6 @@ class Server:
         )
         eventually(self._answers, f"Temporal at {self.address}")
         return self
-
-    def send(self, what: signal.Signals) -> None:
-        """Send it a signal."""
-        assert self._program is not None
-        self._program.send(what)
 
     def kill(self) -> None:
         """End it in the middle of whatever it does."""
@@ -503,16 +498,6 @@ class Installation:
             described = await client.get_workflow_handle(f"transfer-{domain}").describe()
             pending = described.raw_description.pending_activities
             return {one.activity_type.name for one in pending if one.HasField("last_started_time")}
-
-        return self.asked(look)
-
-    def task_is_started(self, domain: str) -> bool:
-        """Whether a worker is busy with a transfer's workflow task."""
-
-        async def look(client: Client) -> bool:
-            described = await client.get_workflow_handle(f"transfer-{domain}").describe()
-            pending = described.raw_description.pending_workflow_task
-            return pending.state == PendingWorkflowTaskState.PENDING_WORKFLOW_TASK_STATE_STARTED
 
         return self.asked(look)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.installation import Installation, Program, Server, eventually
+from tests.e2e.valve import Valve
 
 SLOTS = ("release", "authorize", "accept")
 AT_ONCE = "at-once.example"  # killed right after the start, before anything was looked at
@@ -122,31 +122,29 @@ def _is_in_evidence_once(panel: Installation, domain: str) -> None:
 
 @pytest.mark.timeout(150)
 def test_a_worker_killed_between_the_database_and_temporal_loses_nothing_it_told(
-    tmp_path: Path, install: Callable[..., Installation]
+    server: Server, install: Callable[..., Installation]
 ) -> None:
     """What it wrote down stays; the next worker finds the ticket changed, and writes that beside.
 
     The first one has read a yes and told of it, while Temporal can no longer be told.
     """
-    server = Server(tmp_path, keeps=True).start()
-    panel = install(server.address).set_up([ONE])
+    panel = install(server.address, namespace="between").set_up([ONE])
     panel.sink.start()
-    worker = panel.working()
+    valve = Valve(server.address)
+    worker = panel.working(TEMPORAL_ADDRESS=valve.address)
     panel.done("start", ONE, "--to", "globex")
     panel.reaches("AWAITING", ONE)
     panel.all_told(ONE)
     ticket = panel.file(ONE, "release")
-    with panel.locked():  # so that the task is begun, and writes nothing yet
-        panel.done("ticket", ONE, "release", ticket)
-        eventually(lambda: panel.task_is_started(ONE), "a workflow task is begun")
-        server.send(signal.SIGSTOP)
+    valve.close()  # a task still comes to the worker, and what becomes of it goes nowhere
+    panel.done("ticket", ONE, "release", ticket)
 
     def noted() -> bool:
         return "AUTHORIZED" in codes(panel, ONE)
 
     eventually(noted, "the yes is in the evidence")
-    worker.kill()
-    server.send(signal.SIGCONT)
+    _kill_between_mails(panel, worker)
+    valve.remove()
     panel.done("desk", "edit", ticket, "--body", "We do not release it after all, I fear.")
     panel.a_quarter_of_an_hour_passes()
     worker = panel.working()
@@ -162,7 +160,6 @@ def test_a_worker_killed_between_the_database_and_temporal_loses_nothing_it_told
     panel.authorized(ONE, "accept")
     panel.all_told(ONE)
     assert worker.stop() == 0
-    server.kill()
 
 
 def codes(panel: Installation, domain: str) -> list[str]:

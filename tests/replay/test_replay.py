@@ -27,7 +27,7 @@ TEACH = "If this change is meant: guard it with workflow.patched, or, before any
 def _replayer(*, strict: bool, transfer: type = CustomerTransfer) -> Replayer:
     return Replayer(
         workflows=[transfer, StaffDigest, TicketReconciliation],
-        plugins=[plugin(pass_core_through=not strict)],
+        plugins=[plugin(pass_ours_through=not strict)],
     )
 
 

@@ -91,7 +91,7 @@ async def test_two_workers_share_a_transfer_and_billing_moves_once(
 ) -> None:
     world = lonely_world
     another = await Client.connect(
-        world.client.service_client.config.target_host, plugins=[plugin(pass_core_through=False)]
+        world.client.service_client.config.target_host, plugins=[plugin(pass_ours_through=False)]
     )
     async with (
         lonely_town.worker(world.client, task_queue=world.task_queue, max_cached_workflows=0),

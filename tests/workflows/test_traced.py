@@ -63,7 +63,7 @@ async def test_garbage_headers_do_not_wedge_a_transfer_whose_worker_traces(
     """Signals and updates with such headers, then all the garbage there is, then the real three."""
     world = lonely_world
     address = world.client.service_client.config.target_host
-    traced = await Client.connect(address, plugins=[plugin(traced=True, pass_core_through=False)])
+    traced = await Client.connect(address, plugins=[plugin(traced=True, pass_ours_through=False)])
     async with lonely_town.worker(traced, task_queue=world.task_queue, max_cached_workflows=0):
         await world.start(grace="1s")
         for header in (*BAD_HEADERS.values(), _payload("json/plain", b'{"traceparent": ""}')):

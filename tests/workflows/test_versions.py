@@ -107,7 +107,7 @@ async def connected(client: Client, identity: str) -> Client:
         client.service_client.config.target_host,
         namespace=client.namespace,
         identity=identity,
-        plugins=[plugin(pass_core_through=False)],
+        plugins=[plugin(pass_ours_through=False)],
     )
 
 
@@ -138,7 +138,7 @@ async def at(
         client = await Client.connect(
             versions_server.client.service_client.config.target_host,
             namespace=namespace,
-            plugins=[plugin(pass_core_through=False)],
+            plugins=[plugin(pass_ours_through=False)],
         )
         await register_search_attributes(client)
         made.append(Place(client))
@@ -460,7 +460,7 @@ async def _stands_still(world: World) -> None:
 async def _replays(world: World, transfer: type) -> Exception | None:
     """Why the transfer's history does not replay on a code; ``None`` where it does."""
     (history,) = [history async for history in world.histories()]
-    replayer = Replayer(workflows=[transfer], plugins=[plugin(pass_core_through=False)])
+    replayer = Replayer(workflows=[transfer], plugins=[plugin(pass_ours_through=False)])
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     return result.replay_failure
 

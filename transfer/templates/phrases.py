@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
+from functools import lru_cache
 
 from transfer import reading, tickets
 from transfer.case import Authorization, Case, Evidence, SlotState, State
 from transfer.judging import FIX
 from transfer.messages import StopCode
-from transfer.parties import Account, Slot
+from transfer.parties import Account, Person, Slot
 from transfer.templates import clock, day, moment, one_line
 from transfer.tickets import Intent, Reason, Ticket
 
@@ -65,29 +67,38 @@ def ticket_text(case: Case, intent: Intent) -> tuple[str, str]:
     A name such as ``Acme Inc. (EU)`` cannot be told from the end of its sentence; where the text
     would not be understood, it names the resellers by their ids.
     """
-    named = [Account(id=a.id, name=one_line(a)) for a in (case.old, case.new)]
-    by_id = [Account(id=a.id) for a in (case.old, case.new)]
-    for old, new in (named, (named[0], by_id[1]), (by_id[0], named[1]), by_id):
-        subject, body = tickets.text_to_file(intent, case.domain, old, new)
-        if _is_understood(case, intent, subject, body):
+    return _ticket_text(case.domain, case.old, case.new, intent)
+
+
+@lru_cache(maxsize=1024)  # each notice has several, and to read one costs a millisecond
+def _ticket_text(domain: str, old: Account, new: Account, intent: Intent) -> tuple[str, str]:
+    named = [Account(id=a.id, name=one_line(a)) for a in (old, new)]
+    by_id = [Account(id=a.id) for a in (old, new)]
+    for pair in (named, (named[0], by_id[1]), (by_id[0], named[1]), by_id):
+        subject, body = tickets.text_to_file(intent, domain, *pair)
+        claim = reading.read(_filed(subject, body), (*old.names, *new.names))
+        if (
+            claim is not None
+            and claim.intent is intent
+            and claim.domain == domain
+            and (claim.old is None or old.goes_by(claim.old))
+            and (claim.new is None or new.goes_by(claim.new))
+        ):
             return subject, body
-    return tickets.text_to_file(intent, case.domain, *named)
+    return tickets.text_to_file(intent, domain, *named)
 
 
-def _is_understood(case: Case, intent: Intent, subject: str, body: str) -> bool:
-    at = case.received_at
-    author = {"id": "any"}
-    ticket = Ticket.model_validate(
-        {"id": "any", "account": "any", "author": author, "subject": subject, "body": body}
-        | {"created_at": at, "updated_at": at}
-    )
-    claim = reading.read(ticket, (*case.old.names, *case.new.names))
-    return (
-        claim is not None
-        and claim.intent is intent
-        and claim.domain == case.domain
-        and (claim.old is None or case.old.goes_by(claim.old))
-        and (claim.new is None or case.new.goes_by(claim.new))
+def _filed(subject: str, body: str) -> Ticket:
+    at = datetime(2000, 1, 1, tzinfo=UTC)
+    by = Person(id="any")
+    return Ticket(
+        id="any",
+        account="any",
+        author=by,
+        subject=subject,
+        body=body,
+        created_at=at,
+        updated_at=at,
     )
 
 
