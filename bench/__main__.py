@@ -44,8 +44,11 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _raised)
     size = QUICK if asked.quick else Size()
     about, began = machine(), time.monotonic()
-    with stage(size) as on:
-        results = measured(on, only)
+    try:
+        with stage(size) as on:
+            results = measured(on, only)
+    except KeyboardInterrupt:
+        sys.exit(130)
     found = document(about, results, size, asked.quick, time.monotonic() - began)
     if asked.keep or not (asked.quick or asked.only):
         write(found, draw)

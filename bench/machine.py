@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,10 +41,18 @@ def machine() -> Machine:
         load=round(os.getloadavg()[0], 1),
         versions={
             "Python": platform.python_version(),
-            **{name: version(name) for name in PACKAGES},
+            **{name: version(name) for name in PACKAGES if _is_here(name)},
             "restate-server": packages["node_modules/@restatedev/restate-server"]["version"],
         },
     )
+
+
+def _is_here(package: str) -> bool:
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _cpu() -> str:

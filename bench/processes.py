@@ -43,15 +43,17 @@ class Program:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("TEMPORAL_", "TRANSFER_", "RESTATE_", "DBOS_"))
+            if not name.startswith(("TEMPORAL_", "TRANSFER_", "RESTATE_", "DBOS_", "PYTHON"))
         }
+        # Compiled once, as installed: the sandbox imports the workflow's module for each transfer.
+        kept |= {"PYTHONPYCACHEPREFIX": str(log.parent / "pyc"), "PYTHONUNBUFFERED": "1"}
         self._log = log
         setpriv = shutil.which("setpriv")
         with log.open("ab") as opened:
             self._process = subprocess.Popen(
                 (*((setpriv, "--pdeathsig", "KILL") if setpriv else ()), *command),
                 cwd=ROOT,
-                env=kept | {"PYTHONUNBUFFERED": "1"} | settings,
+                env=kept | settings,
                 stdin=subprocess.DEVNULL,
                 stdout=opened,
                 stderr=subprocess.STDOUT,

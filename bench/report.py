@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from bench.machine import Machine
-from bench.parts.transfers import DBOS, NAIVE, OURS, OURS_ON_POSTGRESQL
+from bench.peers.peer import DBOS, NAIVE, OURS, OURS_ON_POSTGRESQL
 from bench.processes import ROOT
 from bench.stage import Figures, Size, medians
 

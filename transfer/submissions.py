@@ -331,29 +331,41 @@ def _late(
 
 
 def _answered_before(case: Case, ticket: Ticket) -> SubmissionAnswer | None:
-    """The first answer to this very revision of a ticket, if it was given one.
+    """The first answer to this revision of a ticket, or to a newer one, if it was given one.
 
-    An unclear one that nobody has decided, nor will, is no answer as soon as staff can read it.
+    What a ticket said before it was changed does not count, even if it is read only now. An unclear
+    one that nobody has decided, nor will, is no answer as soon as staff can read it; unless its
+    party has said something since: then it holds up nothing any more, whoever rings for it.
     """
+    revision = (ticket.id, ticket.revision)
     for record in case.slots:
-        is_here = (record.ticket_id, record.revision) == (ticket.id, ticket.revision)
-        if is_here and (ticket.open or not record.authorized):
+        here = (record.ticket_id, record.revision)
+        if _is_past(revision, here):
+            return _answer(case, record.slot, "SUPERSEDED")
+        if revision == here and (ticket.open or not record.authorized):
             return _answer(case, record.slot, None)
-        if record.cleared == (ticket.id, ticket.revision):
+        if record.cleared and (revision == record.cleared or _is_past(revision, record.cleared)):
             return _answer(case, record.slot, None)
         for rejection in record.rejected:
             forgotten = (
                 rejection.code == "TEXT_AMBIGUOUS"
                 and not rejection.decided
+                and not (record.said_at and ticket.updated_at < record.said_at)
                 and _has_room_for_doubt(case, record.slot)
                 and all(doubt.ticket.id != ticket.id for doubt in case.doubts)
             )
-            if _is_of(rejection, ticket) and not forgotten:
+            judged = (rejection.ticket_id, rejection.revision)
+            if _is_past(revision, judged) or (revision == judged and not forgotten):
                 return _answer(case, record.slot, rejection.code)
     for rejection in case.strangers:
         if _is_of(rejection, ticket):
             return _answer(case, None, rejection.code)
     return None
+
+
+def _is_past(revision: tuple[str, int], known: tuple[str | None, int]) -> bool:
+    """Whether a ticket was changed since, as is known already."""
+    return revision[0] == known[0] and revision[1] < known[1]
 
 
 def _is_of(rejection: Rejection, ticket: Ticket) -> bool:

@@ -12,10 +12,9 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import WorkflowHandle
 
 from bench.load import Watch, rested, watched
-from bench.parts.transfers import NAIVE, OURS, TUNED
 from bench.peers.bare import on_temporal
 from bench.peers.ours import ours
-from bench.peers.peer import COMMITTED, SLOTS, Peer
+from bench.peers.peer import COMMITTED, NAIVE, OURS, SLOTS, TUNED, Peer
 from bench.processes import Failed
 from bench.servers import temporal
 from bench.stage import Figures, Stage, medians, names, quantile

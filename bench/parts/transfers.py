@@ -9,13 +9,9 @@ from pathlib import Path
 from bench.load import completed
 from bench.peers.bare import OnRestate, on_dbos, on_restate, on_temporal
 from bench.peers.ours import Ours, ours
-from bench.peers.peer import Peer
+from bench.peers.peer import DBOS, NAIVE, OURS, OURS_ON_POSTGRESQL, RESTATE, TUNED, Peer
 from bench.servers import Postgres, Temporal, postgres, restate, temporal
 from bench.stage import MEGABYTE, Figures, Stage, medians, names
-
-NAIVE, TUNED = "bare, naive", "bare, tuned"
-OURS, OURS_ON_POSTGRESQL = "ours", "ours, PostgreSQL"
-DBOS, RESTATE = "DBOS", "Restate"
 
 
 async def on_sqlite(stage: Stage) -> dict[str, list[Figures]]:

@@ -7,6 +7,10 @@ from typing import Protocol
 
 from bench.processes import Program, Used, cpu_of
 
+NAIVE, TUNED = "bare, naive", "bare, tuned"
+OURS, OURS_ON_POSTGRESQL = "ours", "ours, PostgreSQL"
+DBOS, RESTATE = "DBOS", "Restate"
+
 SLOTS = ("release", "authorize", "accept")
 COMMITTED = 4
 """How far a transfer is when its three tickets are written down and billing has moved."""

@@ -24,7 +24,7 @@ from tests.e2e.installation import Installation, Program, Server, eventually, fr
 from tests.gateway.panel import SECRET
 
 Say = Callable[[str], None]
-_GAVE_UP = "Worker validation failed"
+GAVE_UP = "Worker validation failed"
 """What the SDK says of a worker whose link is cut just when it begins; it is started again, as by
 whoever supervises it."""
 LEAVES_WITHIN = 45.0
@@ -362,7 +362,7 @@ class Town:
         for name, body in self.bodies.items():
             if (code := body.ended()) is not None:
                 log = body.program.log if isinstance(body, Ours) and body.program else ""
-                if _GAVE_UP in log:
+                if GAVE_UP in log:
                     self.restarted += 1
                 else:
                     self.odd.append(f"{name} ended by itself, with {code}: {log[-2000:]}")

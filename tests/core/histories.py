@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import note
 from hypothesis import strategies as st
@@ -20,15 +21,16 @@ from tests.core.builders import (
     ACME,
     EXAMPLE,
     GLOBEX,
+    KEY,
     MONDAY,
     PERSON_OF,
     PROCEDURE,
     REFUSE_TEXT,
     WITHDRAW_TEXT,
     facts,
-    received,
+    request,
 )
-from transfer import clocks, commit, levers, opening, submissions
+from transfer import clocks, commit, levers, mediation, opening, submissions
 from transfer.case import Case, State
 from transfer.errors import RuleBroken
 from transfer.messages import (
@@ -41,12 +43,13 @@ from transfer.messages import (
     ReleaseOnBehalf,
     Resume,
     RetryCommit,
+    StaffAction,
     Survey,
     TakeCase,
     TicketReading,
     Which,
 )
-from transfer.parties import Facts, Party, Slot
+from transfer.parties import Facts, Slot, fold
 from transfer.tickets import Channel, Intent, Ticket
 
 STRANGER = "initech"
@@ -59,13 +62,22 @@ TEXTS = {
     "unclear": "Hello, about the transfer of example.com: well.",
     "another domain": PROCEDURE[Slot.RELEASE][1].replace("example.com", "example.org"),
     "another reseller": PROCEDURE[Slot.AUTHORIZE][1].replace("Globex", "Initech"),
+    "a look-alike domain": PROCEDURE[Slot.AUTHORIZE][1].replace("example.com", "ex\u0430mple.com"),
+    "refuse until paid": f"{REFUSE_TEXT} Reason: PAST_DUE_BALANCE. Amount: 120 EUR. Invoices: R-1.",
 }
-NOES = {REFUSE_TEXT, WITHDRAW_TEXT}
+NOES = {REFUSE_TEXT, WITHDRAW_TEXT, TEXTS["refuse until paid"]}
+OWED = "R-1"
+"""The invoice that is unpaid, where the old reseller says so."""
+OURS = {*ACCOUNT_OF.values()}
 
 
 @dataclass
 class World:
-    """Everything outside the case, as it is now. ``past`` holds older revisions of tickets."""
+    """Everything outside the case, as it is now.
+
+    ``past`` holds older revisions of tickets, ``left`` people who administer nothing any more,
+    ``paid`` the invoices that are recorded as paid.
+    """
 
     case: Case
     now: datetime = MONDAY
@@ -73,26 +85,57 @@ class World:
     past: list[Ticket] = field(default_factory=list)
     served: dict[str, str] = field(default_factory=dict)
     facts: Facts = field(default_factory=facts)
-    charges_changed_at: datetime | None = None
+    left: set[str] = field(default_factory=set)
+    paid: set[str] = field(default_factory=set)
     steps: list[Step] = field(default_factory=list)
+    acts: list[tuple[int, Act]] = field(default_factory=list)
+
+    def let(self, act: Act) -> None:
+        """Let an act happen."""
+        self.acts.append((len(self.steps), act))
+        act.does(self)
 
     def reading(self, number: str, ticket: Ticket | None = None) -> TicketReading:
         """A ticket read back, now or as it was."""
         there = ticket or self.tickets.get(number)
         author = there.author.id if there else ""
-        on_record = bool(there) and author in {person.id for person in PERSON_OF.values()}
+        administrators = {person.id for person in PERSON_OF.values()} - self.left
+        on_record = bool(there) and author in administrators
         return TicketReading(
             ticket_id=number, ticket=there, on_record=on_record, used_by=self.served.get(number)
         )
 
     def survey(self) -> Survey:
-        """Everything read once more."""
-        return Survey(facts=self.facts, readings=tuple(self.reading(n) for n in self.tickets))
+        """Everything read once more: what stands, and what names the domain and is not too old."""
+        standing = {record.ticket_id for record in self.case.slots}
+        since = self.case.received_at - timedelta(days=30)
+        about = {
+            ticket.id
+            for ticket in self.tickets.values()
+            if ticket.account in OURS
+            and "example.com" in ticket.body
+            and ticket.created_at >= since
+        }
+        numbers = [number for number in self.tickets if number in standing | about]
+        return Survey(facts=self.facts, readings=tuple(self.reading(n) for n in numbers))
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A lever that was pulled: which, with what, and the rule that forbade it."""
+
+    name: str
+    action: StaffAction
+    refused: str = ""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One change of the case: what caused it, and what it was before and after."""
+    """One change of the case: what caused it, and what it was before and after.
+
+    ``heard`` are the tickets that were read back for it, in their order; ``pulled`` is staff's
+    lever, which has changed nothing where a rule forbade it.
+    """
 
     cause: str
     before: Case
@@ -101,6 +144,8 @@ class Step:
     order: BillingOrder | None = None
     tickets: tuple[Ticket, ...] = ()
     known: Facts | None = None
+    heard: tuple[TicketReading, ...] = ()
+    pulled: Pull | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +159,14 @@ class Act:
         return self.says
 
 
-def change(world: World, cause: str, after: Case, order: BillingOrder | None = None) -> None:
+def change(
+    world: World,
+    cause: str,
+    after: Case,
+    order: BillingOrder | None = None,
+    heard: tuple[TicketReading, ...] = (),
+    pulled: Pull | None = None,
+) -> None:
     """Take the case after a cause, and keep the step."""
     world.steps.append(
         Step(
@@ -125,6 +177,8 @@ def change(world: World, cause: str, after: Case, order: BillingOrder | None = N
             order,
             tuple(world.tickets.values()),
             world.facts,
+            heard,
+            pulled,
         )
     )
     world.case = after
@@ -141,7 +195,7 @@ def file(
     account = ACCOUNT_OF[who] if isinstance(who, Slot) else who
 
     def does(world: World) -> None:
-        number = f"T{len(world.tickets) + len(world.past) + 1}"
+        number = f"{1001 + len(world.tickets) + len(world.past)}"
         when = world.now - timedelta(hours=ago)
         world.tickets[number] = Ticket(
             id=number,
@@ -171,7 +225,10 @@ def ring_for(world: World, number: str, rung: Intent | None = None) -> None:
     """Ring the doorbell for a ticket as it is now."""
     reading = world.reading(number)
     after, _ = submissions.submitted(world.case, reading, world.now, rung=rung)
-    change(world, f"a doorbell for {number}", after)
+    change(world, f"a doorbell for {number}", after, heard=(reading,))
+    cleared = submissions.cleared(after, world.paid, world.now)
+    if cleared != after:
+        change(world, "what was owed is paid", cleared)
 
 
 def numbered(world: World, pick: int) -> str | None:
@@ -237,9 +294,20 @@ def ring_for_the_past(pick: int) -> Act:
             old = world.past[pick % len(world.past)]
             reading = world.reading(old.id, old)
             after, _ = submissions.submitted(world.case, reading, world.now)
-            change(world, f"a late reading of {old.id}, revision {old.revision}", after)
+            cause = f"a late reading of {old.id}, revision {old.revision}"
+            change(world, cause, after, heard=(reading,))
 
     return Act(f"old revision #{pick} is read late", does)
+
+
+def overtake(pick: int, text: str) -> Act:
+    """A ticket is changed and rings; a reading from before comes only after that."""
+
+    def does(world: World) -> None:
+        edit(pick, text, rings=True).does(world)
+        ring_for_the_past(len(world.past) - 1).does(world)
+
+    return Act(f"ticket #{pick} becomes '{text}', and is read before its past", does)
 
 
 def ring_for_nothing(number: str, rung: Intent) -> Act:
@@ -258,21 +326,8 @@ def agree() -> Act:
 
 
 # -- what staff, operators and clocks do -------------------------------------------------------
-def pull(name: str, make: Callable[[World], Case]) -> Act:
-    """Pull a lever; a rule may forbid it."""
-
-    def does(world: World) -> None:
-        try:
-            after = make(world)
-        except RuleBroken:
-            return
-        change(world, f"staff: {name}", after)
-
-    return Act(f"staff: {name}", does)
-
-
 def lever(name: str, staff: str, pick: int, what: Intent) -> Act:
-    """One of staff's levers."""
+    """One of staff's levers; a rule may forbid it."""
     who = {"staff": staff, "reason": "so it is"}
 
     def number(world: World) -> str:
@@ -282,27 +337,45 @@ def lever(name: str, staff: str, pick: int, what: Intent) -> Act:
     def later(world: World) -> datetime:
         return world.now + timedelta(days=7 * (pick + 1))
 
-    makers: dict[str, Callable[[World], Case]] = {
-        "hold": lambda w: levers.hold(w.case, Hold.model_validate(who), w.now),
-        "resume": lambda w: levers.resume(w.case, Resume(**who), w.now),
-        "cancel": lambda w: levers.cancel(w.case, Cancel.model_validate(who), w.now),
-        "take": lambda w: levers.take_case(w.case, TakeCase(**who), w.now),
-        "release": lambda w: levers.release_on_behalf(w.case, ReleaseOnBehalf(**who), w.now),
-        "retry": lambda w: levers.retry_commit(w.case, RetryCommit(**who), w.now),
-        "admit": lambda w: levers.admit_ticket(
-            w.case, AdmitTicket(**who, ticket_id=number(w), what=what), w.now
-        ),
-        "reject": lambda w: levers.reject_ticket(
-            w.case, RejectTicket(**who, ticket_id=number(w)), w.now
-        ),
-        "extend": lambda w: levers.extend_deadline(
-            w.case,
-            ExtendDeadline(**who, until=later(w), which=list(Which)[pick % len(Which)]),
-            w.now,
+    makers: dict[str, Callable[[World], StaffAction]] = {
+        "hold": lambda _: Hold.model_validate(who),
+        "resume": lambda _: Resume(**who),
+        "cancel": lambda _: Cancel.model_validate(who),
+        "take": lambda _: TakeCase(**who),
+        "release": lambda _: ReleaseOnBehalf(**who),
+        "retry": lambda _: RetryCommit(**who),
+        "admit": lambda w: AdmitTicket(**who, ticket_id=number(w), what=what),
+        "reject": lambda w: RejectTicket(**who, ticket_id=number(w)),
+        "extend": lambda w: ExtendDeadline(
+            **who, until=later(w), which=list(Which)[pick % len(Which)]
         ),
     }
     detail = f" as {what.value}" if name == "admit" else ""
-    return pull(f"{staff} {name}{detail}", makers[name])
+
+    def does(world: World) -> None:
+        action = makers[name](world)
+        try:
+            after = LEVERS[name](world.case, action, world.now)
+        except RuleBroken as refusal:
+            pulled = Pull(name, action, type(refusal).__name__)
+            change(world, f"not allowed: {staff} {name}", world.case, pulled=pulled)
+        else:
+            change(world, f"staff: {staff} {name}", after, pulled=Pull(name, action))
+
+    return Act(f"staff: {staff} {name}{detail}", does)
+
+
+LEVERS: dict[str, Callable[[Case, Any, datetime], Case]] = {
+    "hold": levers.hold,
+    "resume": levers.resume,
+    "cancel": levers.cancel,
+    "take": levers.take_case,
+    "release": levers.release_on_behalf,
+    "retry": levers.retry_commit,
+    "admit": levers.admit_ticket,
+    "reject": levers.reject_ticket,
+    "extend": levers.extend_deadline,
+}
 
 
 def record(kind: str) -> Act:
@@ -327,6 +400,23 @@ def record(kind: str) -> Act:
     return Act(f"on record: {kind}", does)
 
 
+def leave(person: Slot) -> Act:
+    """Somebody administers nothing any more."""
+    who = PERSON_OF[person].id
+    return Act(f"{who} is no administrator any more", lambda world: world.left.add(who))
+
+
+def pay() -> Act:
+    """What the old reseller was owed is paid, and what it had refused for that is read again."""
+
+    def does(world: World) -> None:
+        world.paid.add(fold(OWED))
+        if owed := mediation.owed(world.case):
+            ring_for(world, owed.ticket_id)
+
+    return Act(f"invoice {OWED} is paid", does)
+
+
 def _dearer(known: Facts) -> object:
     customer = known.customer or EXAMPLE
     price = customer.charges.price + Decimal(1)
@@ -342,7 +432,7 @@ def wait(hours: int, commit_works: bool) -> Act:
         while (clock := clocks.next_clock(world.case)) and clock.at <= until:
             world.now = max(world.now, clock.at)
             if not clocks.commit_is_due(world.case, world.now):
-                change(world, f"clock: {clock.tick.value}", clocks.rung(world.case, world.now))
+                ring_clocks(world, f"clock: {clock.tick.value}")
             elif not try_to_commit(world, commit_works):
                 break
         world.now = until
@@ -355,17 +445,32 @@ def sleep_long(hours: int) -> Act:
 
     def does(world: World) -> None:
         world.now += timedelta(hours=hours)
-        change(world, "clocks, late", clocks.rung(world.case, world.now))
+        ring_clocks(world, "clocks, late")
         if clocks.commit_is_due(world.case, world.now):
             try_to_commit(world, works=True)
 
     return Act(f"the worker is away for {hours} h", does)
 
 
+def ring_clocks(world: World, cause: str) -> None:
+    """Ring what is due; before silence has an effect, tickets are looked for that nobody rang."""
+    if clocks.takes_silence(world.case, clocks.rung(world.case, world.now)):
+        look(world)
+    change(world, cause, clocks.rung(world.case, world.now))
+
+
+def look(world: World) -> None:
+    """Read everything, and find what nobody rang for."""
+    readings = world.survey().readings
+    change(world, "survey", submissions.found(world.case, readings, world.now), heard=readings)
+
+
 def try_to_commit(world: World, works: bool) -> bool:
     """Do what the workflow does when a commit is due. False: nothing more to do for now."""
     if world.case.committing_since is None:
-        change(world, "re-check", commit.rechecked(world.case, world.survey(), world.now))
+        survey = world.survey()
+        after = commit.rechecked(world.case, survey, world.now)
+        change(world, "re-check", after, heard=survey.readings)
     if world.case.committing_since is None:
         return True
     order = commit.order(world.case)
@@ -401,22 +506,18 @@ def stand_in(slot: Slot, person: Slot, ago: int) -> Act:
 
 def look_for_lost() -> Act:
     """A survey finds tickets that nobody rang for."""
-
-    def does(world: World) -> None:
-        readings = world.survey().readings
-        change(world, "survey", submissions.found(world.case, readings, world.now))
-
-    return Act("a survey looks for lost tickets", does)
+    return Act("a survey looks for lost tickets", look)
 
 
 # -- histories ---------------------------------------------------------------------------------
 _slots = st.sampled_from(list(Slot))
 _intents = st.sampled_from(list(Intent))
 _picks = st.integers(0, 6)
+_late = st.sampled_from([0, 3])
 _honest = st.builds(
     in_person,
     _slots,
-    st.sampled_from(["", "", "", "", "refuse", "withdraw", "unclear"]),
+    st.sampled_from(["", "", "", "", "refuse", "withdraw", "unclear", "refuse until paid"]),
     st.sampled_from([True, True, False]),
     st.sampled_from([0, 0, 1, 5, 48]),
 )
@@ -430,7 +531,7 @@ _any_ticket = st.builds(
     st.sampled_from([0, 1, 5, 48, 800]),
     st.sampled_from([False, False, False, True]),
 )
-_levers = st.builds(
+PULLS = st.builds(
     lever,
     st.sampled_from(
         [
@@ -449,23 +550,22 @@ _records = st.sampled_from(
     ]
 )
 _waits = st.builds(wait, st.sampled_from([1, 12, 25, 25, 48, 200, 400]), st.booleans())
-_one_by_one = st.one_of(
-    st.just(Act("nothing happens", lambda _: None)),  # what a history shrinks to
-    _honest,
-    _honest,
-    _any_ticket,
-    st.builds(stand_in, _slots, _slots, st.sampled_from([0, 3])),
+FILINGS = st.one_of(_honest, _honest, _any_ticket, st.builds(stand_in, _slots, _slots, _late))
+CHANGES = st.one_of(
     st.builds(edit, _picks, st.sampled_from(sorted(TEXTS)), st.booleans()),
+    st.builds(overtake, _picks, st.sampled_from(sorted(TEXTS))),
     st.builds(close, _picks, st.booleans()),
     st.builds(vanish, _picks),
+)
+BELLS = st.one_of(
     st.builds(ring_again, _picks, _intents),
-    st.builds(ring_for_the_past, _picks),
     st.builds(ring_for_nothing, st.sampled_from(["404", "405"]), _intents),
-    _levers,
-    _levers,
-    st.builds(record, _records),
     st.builds(look_for_lost),
 )
+LATE_READINGS = st.builds(ring_for_the_past, _picks)
+RECORDS = st.one_of(st.builds(record, _records), st.builds(leave, _slots), st.builds(pay))
+_nothing = st.just(Act("nothing happens", lambda _: None))  # what a history shrinks to
+_any_act = st.one_of(_nothing, FILINGS, FILINGS, CHANGES, BELLS, LATE_READINGS, PULLS, RECORDS)
 _trouble = st.one_of(
     st.builds(
         in_person,
@@ -479,44 +579,52 @@ _trouble = st.one_of(
     st.builds(close, st.integers(0, 2), st.just(False)),
     st.builds(vanish, st.integers(0, 2)),
 )
-_meanwhile = st.lists(st.one_of(_trouble, _trouble, _one_by_one), min_size=1, max_size=4)
-ACTS = st.one_of(
-    _one_by_one,
-    _one_by_one,
-    st.builds(agree),
+_meanwhile = st.lists(st.one_of(_trouble, _trouble, _any_act), min_size=1, max_size=4)
+GRACES = st.one_of(
     st.builds(during_grace, _meanwhile, st.sampled_from(["once", "twice", "late"])),
     st.builds(during_grace, _meanwhile, st.just("twice")),
-    _waits,
-    st.builds(sleep_long, st.sampled_from([30, 100, 300])),
 )
+ALL_AGREE = st.builds(agree)
+WAITS = st.one_of(_waits, _waits, st.builds(sleep_long, st.sampled_from([30, 100, 300])))
+ACTS = st.one_of(_any_act, _any_act, _any_act, ALL_AGREE, GRACES, WAITS)
 HISTORIES = st.lists(ACTS, min_size=6, max_size=18)
+
+
+def begin(*, two_person: bool = True, now: datetime = MONDAY) -> World:
+    """Open a transfer."""
+    policy = {"staff_release": "two_person"} if two_person else {}
+    case = Case.received(request(**policy), "transfer-example.com", KEY, now)
+    world = World(case, now)
+    change(world, "opening", opening.opened(case, world.facts, world.now))
+    return world
 
 
 def play(history: list[Act], two_person: bool = True) -> World:
     """Open a transfer and let a history happen to it."""
-    policy = {"staff_release": "two_person"} if two_person else {}
-    case = received(**policy)
-    world = World(case)
-    change(world, "opening", opening.opened(case, world.facts, world.now))
+    world = begin(two_person=two_person)
     for act in history:
-        act.does(world)
+        world.let(act)
     note("\n" + story(world))
     return world
 
 
-def story(world: World) -> str:
-    """What happened, a line each."""
-    return "\n".join(
-        f"{step.now:%d %b %H:%M}  {step.cause:<40} {step.before.state.value:>12} -> "
-        f"{step.after.state.value:<12} "
-        + " ".join(f"{r.slot.value}:{r.state.value}" for r in step.after.slots)
-        for step in world.steps
-    )
-
-
-def parties_of(step: Step) -> dict[Party, str]:
-    """The three accounts."""
-    return {party: step.after.account(party).id for party in Party}
+def story(world: World, until: int | None = None) -> str:
+    """What happened: a line for each act, and below it one for each change, up to ``until``."""
+    acts = iter([*world.acts, (len(world.steps) + 1, Act("", lambda _: None))])
+    lines, upcoming = [], next(acts)
+    for number, step in enumerate(world.steps[:until]):
+        while upcoming[0] <= number:
+            lines.append(f"- {upcoming[1].says}")
+            upcoming = next(acts)
+        lines.append(
+            f"    {step.now:%d %b %H:%M}  {step.cause:<36} {step.before.state.value:>12} -> "
+            f"{step.after.state.value:<12} "
+            + " ".join(f"{r.slot.value}:{r.state.value}" for r in step.after.slots)
+        )
+    while upcoming[1].says:
+        lines.append(f"- {upcoming[1].says}")
+        upcoming = next(acts)
+    return "\n".join(lines)
 
 
 def orders(world: World) -> list[tuple[Step, BillingOrder]]:

@@ -194,6 +194,24 @@ def test_a_stale_reading_of_an_older_revision_takes_nothing_away() -> None:
     assert case.slot(Slot.RELEASE).authorized
 
 
+@pytest.mark.parametrize("said", [REFUSE_TEXT, "hm, example.com", PROCEDURE[Slot.AUTHORIZE][1]])
+def test_what_a_ticket_said_before_it_was_changed_changes_nothing(said: str) -> None:
+    """Even if that is read only now: a no does not end it, nor does anything take the yes away."""
+    before = ticket(Slot.ACCEPT, body=said)
+    for now_says in (PROCEDURE[Slot.ACCEPT][1], "well, example.com"):
+        case = submit(opened(), edited(before, at(hours=2), body=now_says))
+        assert submit(case, before, at(hours=3)) == case
+        assert submit(case, before.model_copy(update={"open": False}), at(hours=3)) == case
+
+
+def test_an_unclear_ticket_holds_up_nothing_after_a_newer_yes_whoever_rings_for_it_again() -> None:
+    """A doorbell is anybody's."""
+    unclear = ticket(Slot.ACCEPT, "7", at(hours=1), body="Hm, the transfer of example.com.")
+    case = submit(submit(opened(), unclear), ticket(Slot.ACCEPT, "8", at(hours=2)))
+    assert not case.doubts
+    assert submit(case, unclear, at(hours=3)) == case
+
+
 def test_two_yes_of_the_same_instant_do_not_take_turns() -> None:
     """A forger could ring for them in turn for ever."""
     case = submit(opened(), ticket(Slot.RELEASE, "a"))
