@@ -13,7 +13,7 @@ RESOURCES = $(filter-out %/kustomization.yaml, $(wildcard deploy/kubernetes/base
   deploy/kubernetes/components/external-metric/scaler.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up test test-deploys test-rt test-helpdesk test-browser test-alerts test-image pictures bench chaos mutants check format lock clean
+.PHONY: help env demo up test fuzz test-deploys test-rt test-helpdesk test-browser test-alerts test-image pictures bench chaos mutants check format lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ test: $(ENV) ## all tests; COVER=1 counts lines too, and holds the floor
 
 test-deploys: $(ENV) ## the tests of versions and rolling restarts; two minutes, mostly waiting
 	@$(BIN)/pytest -n 2 --dist worksteal -m deploys --durations=5 tests/workflows tests/e2e
+
+fuzz: $(ENV) ## random histories against the model for MINUTES=10, from SEED= on or a random one
+	@$(BIN)/python -m tools.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 # Two minutes. RT's programs come from Debian's packages, once; its data is each session's own.
 test-rt: $(ENV) ## the tests on a real Request Tracker 5, installed if need be (Debian, root)

@@ -31,7 +31,7 @@ from tests.core.builders import (
     request,
 )
 from transfer import clocks, commit, levers, mediation, opening, submissions
-from transfer.case import Case, State
+from transfer.case import Case
 from transfer.errors import RuleBroken
 from transfer.messages import (
     AdmitTicket,
@@ -630,8 +630,3 @@ def story(world: World, until: int | None = None) -> str:
 def orders(world: World) -> list[tuple[Step, BillingOrder]]:
     """Every step at which billing would have moved."""
     return [(step, step.order) for step in world.steps if step.order is not None]
-
-
-def re_checks_passed(world: World) -> list[Step]:
-    """Every re-check after which billing is moved."""
-    return [s for s in world.steps if s.cause == "re-check" and s.after.state is State.COMMITTING]

@@ -1,0 +1,361 @@
+"""The invariants of the trade, by their numbers: what must hold at every step of any history.
+
+Beside what the model says of a step, each is looked at from outside: in the tickets as they are,
+in what is on record, and in what happened before. Those that no history can show are proved
+elsewhere:
+
+9. One open transfer a customer, by construction: ``tests/core/test_invariants.py``; the second
+   start: ``tests/workflows/test_road.py`` and ``tests/e2e/test_command_line.py``.
+11., 12. Billing moves once, charges are conserved, and nothing is overwritten:
+   ``tests/model/test_database.py``, ``tests/adapters/test_billing.py``, ``tests/core/test_billing.py``;
+   here: that every attempt is by the same order.
+14. A mail that fails delays and changes nothing else: ``tests/core/test_postman.py``,
+   ``tests/workflows/test_commit.py``; here no notice is sent at all.
+16. Evidence is kept beyond the workflow: ``tests/model/test_database.py``; here: that it is noted.
+17. Strangers' text is bounded and injects nothing: ``tests/core/test_invariants.py``,
+   ``tests/core/test_letters.py``, ``tests/security/test_output.py``.
+18. Signals of any payload do not wedge a workflow: ``tests/workflows/test_hostile.py`` and
+   ``test_flood.py``; here: that the case stays small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from tests.core import histories
+from tests.core.builders import ACCOUNT_OF, ACME
+from tests.core.histories import Step, World
+from tests.model.beliefs import FRESH, GRACE, NO, NOTHING, YES, Model, is_its_own, meaning
+from transfer import clocks, commit, submissions
+from transfer.case import (
+    COMMIT_STATES,
+    MAX_DOUBTS,
+    MAX_EVIDENCE,
+    MAX_REJECTED,
+    Authorization,
+    Case,
+    SlotState,
+    State,
+)
+from transfer.messages import TicketReading
+from transfer.parties import Slot
+from transfer.tickets import Intent
+
+_NOES = (SlotState.REFUSED, SlotState.WITHDRAWN)
+_BY_CLOCKS = {"REMINDED", "MEDIATION", "FIRST_TOUCH_MISSED", "SECOND_LEVEL", "EXPIRED"}
+
+
+def check(step: Step, model: Model) -> None:
+    """Assert what must hold at a step; the model has followed it already.
+
+    Raises:
+        AssertionError: an invariant does not hold; it is named by the function that raised.
+    """
+    as_the_model_says(step, model)
+    for invariant in AT_EVERY_STEP:
+        invariant(step)
+    if begins_commit(step):
+        for invariant in AT_THE_COMMIT:
+            invariant(step)
+
+
+def begins_commit(step: Step) -> bool:
+    """Whether billing is to be moved from this step on."""
+    return step.before.committing_since is None and step.after.committing_since is not None
+
+
+# -- what the model says ------------------------------------------------------------------------
+def as_the_model_says(step: Step, model: Model) -> None:
+    """7. What each party says is its newest valid word, by the ticket's time; all else follows."""
+    case = step.after
+    said = {record.slot.value: says(record) for record in case.slots}
+    assert said == {slot.value: kind(voice.says) for slot, voice in model.voices.items()}
+    assert case.state is model.state, f"the case is {case.state}; it should be {model.state}"
+    if case.is_terminal:
+        return
+    assert case.commit_at == model.commit_at
+    assert case.expires_at == model.expires
+    for record in case.slots:
+        voice = model.voices[record.slot]
+        waiting = {doubt.ticket.id for doubt in case.doubts if doubt.slot is record.slot}
+        assert waiting == set(voice.unread)
+        if voice.is_awaited:
+            assert record.deadline == voice.due, record.slot
+
+
+def says(record: Authorization) -> str:
+    """Yes, no, or nothing, of a slot's state."""
+    if record.authorized:
+        return YES
+    return "no" if record.state in _NOES else NOTHING
+
+
+def kind(word: str) -> str:
+    """Yes, no, or nothing, of a party's word."""
+    return "no" if word in NO else word
+
+
+# -- at every step ------------------------------------------------------------------------------
+def i02_three_people(step: Step) -> None:
+    """Three slots, three accounts, three people. Staff fill the old reseller's slot at most."""
+    people = [r.by_id for r in step.after.slots if r.authorized and not r.released_by_staff]
+    assert len(people) == len(set(people))
+    for record in step.after.slots:
+        assert not record.released_by_staff or record.slot is Slot.RELEASE
+        assert not record.authorized or record.released_by_staff or record.by_id
+
+
+def i02_staff_release_in_mediation_and_are_two(step: Step) -> None:
+    """One proposes, a different one confirms."""
+    if "RELEASED_BY_STAFF" in new_codes(step):
+        assert step.before.state is State.MEDIATION
+        assert step.before.proposal is not None
+        assert step.pulled is not None
+        assert step.before.proposal.staff != step.pulled.action.staff
+
+
+def i03_nobody_speaks_through_anothers_session(step: Step) -> None:
+    """Nor by mail, from another account, without being an administrator; nor of another triple (5)."""
+    for record, reading in newly_heard(step):
+        ticket = reading.ticket
+        assert ticket is not None
+        assert is_its_own(reading, record.slot)
+        assert meaning(record.slot, ticket.body) != NOTHING
+
+
+def i04_the_doorbell_is_not_believed(step: Step) -> None:
+    """Whatever a signal claims to be, a ticket is judged the same."""
+    if step.cause.startswith("a doorbell") and step.heard[0].ticket is not None:
+        for rung in (Intent.ACCEPT, Intent.WITHDRAW):
+            after, _ = submissions.submitted(step.before, step.heard[0], step.now, rung=rung)
+            assert after.slots == step.after.slots
+
+
+def i06_one_ticket_one_slot_and_twice_is_once(step: Step) -> None:
+    """In this transfer and no other."""
+    numbers = [record.ticket_id for record in step.after.slots if record.ticket_id]
+    assert len(numbers) == len(set(numbers))
+    if step.cause.startswith("a doorbell") and step.heard[0].ticket is not None:
+        for reading in step.heard:
+            again, _ = submissions.submitted(step.after, reading, step.now)
+            assert again == step.after or step.after.is_terminal
+            used = reading.model_copy(update={"used_by": "another transfer"})
+            elsewhere, _ = submissions.submitted(step.before, used, step.now)
+            stood = {(r.slot, r.ticket_id) for r in step.before.slots if r.authorized}
+            assert {(r.slot, r.ticket_id) for r in elsewhere.slots if r.authorized} <= stood
+
+
+def i07_no_late_yes(step: Step) -> None:
+    """Only what is newer than a no, or two of staff, make it a yes."""
+    for before, after in zip(step.before.slots, step.after.slots, strict=False):
+        if before.state in _NOES and after.authorized and not after.released_by_staff:
+            assert before.said_at is not None
+            assert after.said_at is not None
+            edited = after.ticket_id == before.ticket_id and after.revision > before.revision
+            assert after.said_at > before.said_at or edited
+
+
+def i08_silence_never_authorizes(step: Step) -> None:
+    """Clocks only remind, escalate, or stop."""
+    if step.cause.startswith("clock"):
+        assert set(new_codes(step)) <= _BY_CLOCKS
+        for before, after in zip(step.before.slots, step.after.slots, strict=True):
+            assert after.authorized is before.authorized
+        assert step.after.committing_since == step.before.committing_since
+
+
+def i08_nobody_is_nagged(step: Step) -> None:
+    """Five reminders of one request at most, however often its deadline is moved."""
+    assert all(record.reminded <= 5 for record in step.after.slots)
+
+
+def i12_every_attempt_is_by_the_same_order(step: Step) -> None:
+    """So that compare-and-set can tell a repetition from another owner."""
+    if step.order is not None:
+        case = step.before
+        assert step.order == commit.order(case)
+        assert step.order.at == case.committing_since
+        assert (step.order.key, step.order.customer) == (case.key, ACCOUNT_OF[Slot.AUTHORIZE])
+        assert (step.order.old, step.order.new) == ("acme", "globex")
+        assert step.order.lock_until == step.order.at + timedelta(days=30)
+
+
+def i13_no_way_back(step: Step) -> None:
+    """From the commit on, what remains is tried until it is done."""
+    if step.before.state in COMMIT_STATES:
+        assert step.after.state in {*COMMIT_STATES, State.COMPLETED}
+        assert step.after.slots == step.before.slots
+        assert clocks.next_clock(step.before) is not None
+
+
+def i15_terminal_is_terminal(step: Step) -> None:
+    """Later signals are recorded, answered LATE, and change nothing."""
+    if step.before.is_terminal:
+        assert step.after.outcome is step.before.outcome
+        assert step.after.slots == step.before.slots
+        assert set(new_codes(step)) <= {"LATE"}
+    if step.after.is_terminal:
+        assert clocks.next_clock(step.after) is None
+        nothing = TicketReading(ticket_id="nothing")
+        for reading in (nothing, *step.heard):
+            answer = submissions.submitted(step.after, reading, step.now)[1]
+            assert answer.code == "LATE"
+
+
+def i16_every_change_has_who_when_and_a_code(step: Step) -> None:
+    """Numbered without a gap; no change of a state or slot goes without."""
+    fresh = [e for e in step.after.evidence if e.seq > step.before.evidence_count]
+    first = step.before.evidence_count + 1
+    assert [event.seq for event in fresh] == list(range(first, first + len(fresh)))
+    assert all(event.who and event.code and event.at == step.now for event in fresh)
+    if not fresh and step.cause != "commit fails":
+        assert step.after.state is step.before.state
+        assert [says(r) for r in step.after.slots] == [says(r) for r in step.before.slots]
+    if step.pulled is not None:
+        assert bool(fresh) is not bool(step.pulled.refused)
+        assert all(step.pulled.action.staff == e.who for e in fresh[:1])
+
+
+def i18_nothing_grows(step: Step) -> None:
+    """Evidence, rejections, doubts and strangers are bounded."""
+    case = step.after
+    assert len(case.evidence) <= MAX_EVIDENCE
+    assert len(case.strangers) <= MAX_REJECTED
+    assert len(case.doubts) <= MAX_DOUBTS * len(Slot)
+    assert all(len(record.rejected) <= MAX_REJECTED for record in case.slots)
+
+
+def a_re_check_decides(step: Step) -> None:
+    """After it, billing moves, or no commit is due: the workflow never spins."""
+    if step.cause == "re-check":
+        committed = step.after.committing_since is not None
+        assert committed or not clocks.commit_is_due(step.after, step.now)
+
+
+# -- at the commit, from outside ----------------------------------------------------------------
+def i01_all_three_stand_behind_it(step: Step) -> None:
+    """Its own valid, open, fresh ticket says yes, or staff read it so; or two of them released."""
+    for record, reading in standing(step):
+        ticket = reading.ticket
+        assert ticket is not None, f"{record.slot} stands by a ticket that is not there"
+        assert is_its_own(reading, record.slot)
+        assert ticket.open
+        assert step.now - ticket.updated_at <= FRESH
+        assert (ticket.revision, ticket.updated_at) == (record.revision, record.said_at)
+        assert record.admitted or meaning(record.slot, ticket.body) == YES
+
+
+def i01_these_charges(step: Step) -> None:
+    """The new reseller has accepted what it is billed, and was shown it before."""
+    order, known = commit.order(step.after), step.known
+    assert known is not None
+    assert known.customer is not None
+    assert order.charges == known.customer.charges
+    accept = step.after.slot(Slot.ACCEPT)
+    assert accept.charges == order.charges
+    for event in step.after.evidence:
+        if event.code == "ASKED_AGAIN" and event.detail.startswith("CHARGES_CHANGED"):
+            assert accept.said_at is not None
+            assert accept.said_at > event.at
+
+
+def i07_no_newer_no_is_there(step: Step) -> None:
+    """Whether or not its signal arrived, and whatever arrived first; nor an unread word."""
+    assert not step.after.doubts
+    for record in step.after.slots:
+        decided = {rejection.ticket_id for rejection in record.rejected if rejection.decided}
+        for reading in step.heard:
+            ticket = reading.ticket
+            if ticket is None or not is_its_own(reading, record.slot) or ticket.id in decided:
+                continue
+            if (
+                meaning(record.slot, ticket.body) in NO
+                and ticket.updated_at > step.after.received_at
+            ):
+                assert record.said_at is not None
+                assert ticket.updated_at < record.said_at or record.admitted
+
+
+def i08_all_were_told_the_instant(step: Step) -> None:
+    """The grace has passed since all three agreed, so that each had the time to stop it."""
+    assert step.before.commit_at is not None
+    assert step.before.commit_at <= step.now
+    assert "READY" not in new_codes(step)
+    told = max(event.at for event in step.after.evidence if event.code == "READY")
+    assert step.now - told >= GRACE
+
+
+def i10_the_old_reseller_is_on_record(step: Step) -> None:
+    """At the start and at the commit; it is never "fixed". Nothing else stands against it."""
+    known = step.known
+    assert known is not None
+    assert known.old is not None
+    assert known.customer is not None
+    assert known.new is not None
+    assert known.old.id == ACME.id == commit.order(step.after).old
+    assert not known.customer.legal_hold
+    assert not known.new.suspended
+
+
+AT_EVERY_STEP = (
+    i02_three_people,
+    i02_staff_release_in_mediation_and_are_two,
+    i03_nobody_speaks_through_anothers_session,
+    i04_the_doorbell_is_not_believed,
+    i06_one_ticket_one_slot_and_twice_is_once,
+    i07_no_late_yes,
+    i08_silence_never_authorizes,
+    i08_nobody_is_nagged,
+    i12_every_attempt_is_by_the_same_order,
+    i13_no_way_back,
+    i15_terminal_is_terminal,
+    i16_every_change_has_who_when_and_a_code,
+    i18_nothing_grows,
+    a_re_check_decides,
+)
+AT_THE_COMMIT = (
+    i01_all_three_stand_behind_it,
+    i01_these_charges,
+    i07_no_newer_no_is_there,
+    i08_all_were_told_the_instant,
+    i10_the_old_reseller_is_on_record,
+)
+
+
+# -- at the end of a history --------------------------------------------------------------------
+def check_end(world: World) -> None:
+    """Assert what must hold of a case wherever it was left."""
+    assert Case.model_validate_json(world.case.model_dump_json()) == world.case
+    assert len({order.model_dump_json() for _, order in histories.orders(world)}) <= 1
+    for hours in (0, 24, 24 * 40):
+        now = world.now + timedelta(hours=hours)
+        case = clocks.rung(world.case, now)
+        assert clocks.rung(case, now) == case, "ringing twice is not ringing once"
+        clock = clocks.next_clock(case)
+        assert clock is None or clock.at > now or clocks.commit_is_due(case, now)
+
+
+# -- what a step shows --------------------------------------------------------------------------
+def new_codes(step: Step) -> list[str]:
+    """What this step added to the evidence."""
+    return [e.code for e in step.after.evidence if e.seq > step.before.evidence_count]
+
+
+def newly_heard(step: Step) -> Iterator[tuple[Authorization, TicketReading]]:
+    """The slots that have changed by a ticket which was read at this step."""
+    heard = {reading.ticket_id: reading for reading in step.heard}
+    for before, after in zip(step.before.slots, step.after.slots, strict=False):
+        mark = (after.ticket_id, after.said_at, after.revision)
+        if after.ticket_id in heard and mark != (before.ticket_id, before.said_at, before.revision):
+            yield after, heard[after.ticket_id]
+
+
+def standing(step: Step) -> Iterator[tuple[Authorization, TicketReading]]:
+    """Every slot that its party has filled, with the ticket as it was read at this step."""
+    heard = {reading.ticket_id: reading for reading in step.heard}
+    for record in step.after.slots:
+        assert record.authorized, record.slot
+        if not record.released_by_staff:
+            number = record.ticket_id or ""
+            yield record, heard.get(number, TicketReading(ticket_id=number))

@@ -1,0 +1,112 @@
+"""Random histories, a rule for each thing that happens: the model follows, and must agree."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from unittest import mock
+
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tests.core import histories
+from tests.core.builders import MONDAY
+from tests.core.histories import Act, World
+from tests.model.beliefs import Model
+from tests.model.invariants import check, check_end
+from transfer import judging
+from transfer.reading import read
+from transfer.tickets import Claim, Ticket
+
+
+@contextmanager
+def reading_each_text_once() -> Generator[None]:
+    """Remember what each text says, which takes most of a history's time and is always the same."""
+    remembered = functools.lru_cache(maxsize=1000)(read)
+
+    def read_once(ticket: Ticket, known: Iterable[str]) -> Claim | None:
+        told = {"id": "1", "created_at": MONDAY, "updated_at": MONDAY, "revision": 1, "url": ""}
+        return remembered(ticket.model_copy(update=told), tuple(known))
+
+    with mock.patch.object(judging, "read", read_once):
+        yield
+
+
+class Transfer(RuleBasedStateMachine):
+    """One transfer. A counterexample prints what was done, and what came of it as a story."""
+
+    world: World
+    model: Model
+    followed: int
+
+    @initialize(two_person=st.sampled_from([True, True, False]))
+    def it_is_opened(self, two_person: bool) -> None:
+        """Start it; staff may release for the old reseller, or not."""
+        self.world = histories.begin(two_person=two_person)
+        opening = self.world.steps[0]
+        self.model = Model(opening.now, self.world.facts, two_person=two_person)
+        self.followed = 1
+
+    @rule(act=histories.FILINGS)
+    def somebody_files(self, act: Act) -> None:
+        """A party, a stranger, somebody in another's place, by mail, without the right to."""
+        self.world.let(act)
+
+    @rule(act=histories.CHANGES)
+    def a_ticket_changes(self, act: Act) -> None:
+        """It is edited, closed, or gone."""
+        self.world.let(act)
+
+    @rule(act=histories.BELLS)
+    def it_rings(self, act: Act) -> None:
+        """Again, under a wrong name, for nothing; or somebody looks for what never rang."""
+        self.world.let(act)
+
+    @rule(act=histories.LATE_READINGS)
+    def a_reading_comes_late(self, act: Act) -> None:
+        """Of a ticket that was changed since."""
+        self.world.let(act)
+
+    @rule(act=histories.PULLS)
+    def staff_pull_a_lever(self, act: Act) -> None:
+        """Whether they may or not."""
+        self.world.let(act)
+
+    @rule(act=histories.RECORDS)
+    def something_changes_on_record(self, act: Act) -> None:
+        """Charges, suspensions, the reseller, an administrator, a payment."""
+        self.world.let(act)
+
+    @rule(act=histories.ALL_AGREE)
+    def everybody_files(self, act: Act) -> None:
+        """As they were asked to."""
+        self.world.let(act)
+
+    @rule(act=histories.GRACES)
+    def all_agree_but(self, act: Act) -> None:
+        """And something happens before billing moves."""
+        self.world.let(act)
+
+    @rule(act=histories.WAITS)
+    def time_passes(self, act: Act) -> None:
+        """An hour or weeks; the worker or the database may be away."""
+        self.world.let(act)
+
+    @invariant()
+    def it_is_as_believed(self) -> None:
+        """Follow each change there was, and compare."""
+        try:
+            for step in self.world.steps[self.followed :]:
+                self.followed += 1
+                self.model.follow(step)
+                check(step, self.model)
+        except AssertionError:
+            note("\n" + histories.story(self.world, self.followed))
+            raise
+
+    def teardown(self) -> None:
+        """Wherever it was left, it is in order."""
+        if hasattr(self, "world"):
+            check_end(self.world)
