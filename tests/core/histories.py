@@ -195,7 +195,7 @@ def file(
     account = ACCOUNT_OF[who] if isinstance(who, Slot) else who
 
     def does(world: World) -> None:
-        number = f"{1001 + len(world.tickets) + len(world.past)}"
+        number = f"{7001 + len(world.tickets) + len(world.past)}"
         when = world.now - timedelta(hours=ago)
         world.tickets[number] = Ticket(
             id=number,

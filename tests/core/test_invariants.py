@@ -6,7 +6,6 @@ Over random histories, all of them: ``tests/model``.
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
 
 from tests.core.builders import (
     REFUSE_TEXT,
@@ -23,16 +22,11 @@ from tests.core.builders import (
 from transfer import opening, submissions, views
 from transfer.case import (
     Case,
-    SlotState,
     State,
 )
 from transfer.messages import TicketReading
 from transfer.parties import Slot
 from transfer.tickets import Ticket
-
-NO_STATES = (SlotState.REFUSED, SlotState.WITHDRAWN)
-over_histories = settings(max_examples=60)
-over_many_histories = settings(max_examples=150)
 
 
 @pytest.mark.parametrize("slot", list(Slot))

@@ -7,8 +7,8 @@ elsewhere:
 9. One open transfer a customer, by construction: ``tests/core/test_invariants.py``; the second
    start: ``tests/workflows/test_road.py`` and ``tests/e2e/test_command_line.py``.
 11., 12. Billing moves once, charges are conserved, and nothing is overwritten:
-   ``tests/model/test_database.py``, ``tests/adapters/test_billing.py``, ``tests/core/test_billing.py``;
-   here: that every attempt is by the same order.
+   ``tests/model/test_database.py``, ``tests/adapters/test_billing.py``,
+   ``tests/core/test_billing.py``; here: that every attempt is by the same order.
 14. A mail that fails delays and changes nothing else: ``tests/core/test_postman.py``,
    ``tests/workflows/test_commit.py``; here no notice is sent at all.
 16. Evidence is kept beyond the workflow: ``tests/model/test_database.py``; here: that it is noted.
@@ -116,7 +116,7 @@ def i02_staff_release_in_mediation_and_are_two(step: Step) -> None:
 
 
 def i03_nobody_speaks_through_anothers_session(step: Step) -> None:
-    """Nor by mail, from another account, without being an administrator; nor of another triple (5)."""
+    """Nor by mail, from another account, as no administrator (4); nor of another triple (5)."""
     for record, reading in newly_heard(step):
         ticket = reading.ticket
         assert ticket is not None
