@@ -17,17 +17,28 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from temporalio.client import Client
 
 from tests.chaos import counting
 from tests.chaos.counting import Count
-from tests.chaos.people import Lived, People, connected
+from tests.chaos.people import Lived, People, administrators, connected
 from tests.chaos.plan import Plan, planned
 from tests.chaos.town import Town
 
-TRANSFERS, SECONDS, QUIET_WITHIN = 300, 120.0, 360.0
-SHORT_TRANSFERS, SHORT_SECONDS, SHORT_QUIET_WITHIN = 40, 22.0, 90.0
+
+class Form(NamedTuple):
+    """How large a run is; times are in seconds."""
+
+    transfers: int
+    seconds: float
+    quiet_within: float
+
+
+FULL, SHORT = Form(300, 120, 360), Form(40, 22, 90)
+RT = Form(16, 40, 300)
+"""Request Tracker is no system for load."""
 _TOLD_EVERY = 5.0
 SHOWN = 20
 """Stories of what is wrong that are printed; all of them are in the folder."""
@@ -41,6 +52,7 @@ class Asked:
     transfers: int
     seconds: float
     quiet_within: float
+    tracker: bool
     again: str
 
 
@@ -49,7 +61,7 @@ def main() -> int:
     asked = _asked()
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.chmod(0o755)  # PostgreSQL does not run as root
-    plan = planned(asked.seed, asked.transfers, asked.seconds)
+    plan = planned(asked.seed, asked.transfers, asked.seconds, tracker=asked.tracker)
     say(f"chaos: seed {asked.seed}, {asked.transfers} transfers, {asked.seconds:g} s of faults")
     try:
         wrong = asyncio.run(_run(plan, asked, folder))
@@ -72,7 +84,9 @@ async def _run(plan: Plan, asked: Asked, folder: Path) -> list[str]:
     town, began = Town(folder, say), time.monotonic()
     lived: list[Lived] = []
     try:
-        await town.open([story.domain for story in plan.stories])
+        await town.open(
+            administrators(story.domain for story in plan.stories), tracker=asked.tracker
+        )
         client = await connected(town.temporal.address)
         people = People(town, client)
         try:
@@ -88,7 +102,7 @@ async def _run(plan: Plan, asked: Asked, folder: Path) -> list[str]:
             left = await _quiet(town, client, lived, living, asked.quiet_within, since)
             living.cancel()
             await asyncio.gather(living, return_exceptions=True)
-            count = counting.counted(town, lived, await counting.found(town, client))
+            count = counting.counted(town, lived, await counting.found(town, client, people))
             await town.all_leave()
         finally:
             await people.close()
@@ -152,15 +166,16 @@ def _asked() -> Asked:
     parser.add_argument("--short", action="store_true", help="a minute in all")
     parser.add_argument("--transfers", type=int)
     parser.add_argument("--seconds", type=float, help="how long things fail")
+    parser.add_argument("--rt", action="store_true", help="tickets are in a Request Tracker")
     given = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
-    transfers = given.transfers or (SHORT_TRANSFERS if given.short else TRANSFERS)
-    seconds = given.seconds or (SHORT_SECONDS if given.short else SECONDS)
-    words = [f"python -m tests.chaos --seed {seed}", *(["--short"] if given.short else [])]
+    form = RT if given.rt else SHORT if given.short else FULL
+    words = [f"python -m tests.chaos --seed {seed}"]
+    words += [word for word, is_on in (("--short", given.short), ("--rt", given.rt)) if is_on]
     words += [f"--transfers {given.transfers}"] if given.transfers else []
     words += [f"--seconds {given.seconds:g}"] if given.seconds else []
-    quiet = SHORT_QUIET_WITHIN if given.short else QUIET_WITHIN
-    return Asked(seed, transfers, seconds, quiet, " ".join(words))
+    transfers, seconds = given.transfers or form.transfers, given.seconds or form.seconds
+    return Asked(seed, transfers, seconds, form.quiet_within, given.rt, " ".join(words))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,7 @@ from temporalio.api.workflowservice.v1 import ResetActivityRequest
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
-from tests.chaos.people import NEW, OLD, Filed, Lived
+from tests.chaos.people import NEW, OLD, Filed, Lived, People
 from tests.chaos.plan import PROGRAMS, WORKERS, Says
 from tests.chaos.sink import Kept, arrived
 from tests.chaos.town import GAVE_UP, Failed, Town
@@ -33,6 +33,7 @@ from transfer.attributes import TRANSFER_STATE
 from transfer.case import TERMINAL, Evidence, State
 from transfer.parties import Party
 from transfer.policy import Policy
+from transfer.tickets import Ticket
 from transfer.views import EvidenceView, Status
 
 Row = dict[str, Any]
@@ -81,7 +82,7 @@ class Found:
     transfers: dict[str, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
     in_vain: list[Transfer] = field(default_factory=list)
     """Begun by who had looked before a transfer that was over then: the preflight ended them."""
-    tickets: list[Row] = field(default_factory=list)
+    tickets: Sequence[Ticket] = ()
     parked: dict[str, Row] = field(default_factory=dict)
     billing: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     evidence: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
@@ -164,9 +165,9 @@ async def _tried_again(
 
 
 # -- what there is -------------------------------------------------------------------------------
-async def found(town: Town, client: Client) -> Found:
+async def found(town: Town, client: Client, people: People) -> Found:
     """Read all that there is."""
-    all_of_it = Found(mails=arrived(town.mails))
+    all_of_it = Found(mails=arrived(town.mails), tickets=await people.filed())
     runs = [run async for run in client.list_workflows('WorkflowType="CustomerTransfer"')]
     asked = asyncio.Semaphore(8)
 
@@ -192,11 +193,6 @@ async def found(town: Town, client: Client) -> Found:
                 why = "" if failed.cause in MENDED_BY_TIME else f": {failed.failure.message[:300]}"
                 all_of_it.task_failures[f"{cause}{why}"] += 1
     async with await _database(town) as opened:
-        all_of_it.tickets = await _rows(
-            opened,
-            "SELECT no::text AS id, account, created_at FROM tickets"
-            " WHERE no NOT IN (SELECT ticket_no FROM escalations) ORDER BY no",
-        )
         for row in await _rows(opened, "SELECT * FROM parked_tickets"):
             all_of_it.parked[row["ticket_id"]] = row
         for row in await _rows(
@@ -219,14 +215,16 @@ def counted(town: Town, lived: Sequence[Lived], there: Found) -> Count:
         for one in sorted(lived, key=lambda one: (one.story.kind, one.story.domain)):
             look(count, one)
     known = {ticket for one in lived for ticket in one.tickets}
-    for row in there.tickets:
-        if row["id"] not in known:
-            count.say(f"ticket {row['id']} of {row['account']} was filed by nobody")
+    for ticket in there.tickets:
+        if ticket.id not in known:
+            count.say(f"ticket {ticket.id} of {ticket.account} was filed by nobody")
+    if lost := known - {ticket.id for ticket in there.tickets}:
+        count.say(f"tickets {sorted(lost)} were filed, and are gone")
     for transfers in there.transfers.values():
         for transfer in transfers:
             _evidence_is_kept(count, transfer)
     count.counted["transfers begun in vain, and found INVALID"] = len(there.in_vain)
-    _mails_arrived(count, town.failed)
+    _mails_arrived(count, town)
     for cause, times in there.task_failures.items():
         count.counted[f"workflow tasks failed: {cause}"] += times
         if ": " in cause:
@@ -359,11 +357,18 @@ def _places(there: Found, transfers: Sequence[Transfer], lived: Lived, filed: Fi
             continue
         break
     parked = there.parked.get(ticket_id)
-    # Who was answered late has its answer; announced again, it is parked beside.
-    if parked and parked["picked_up_at"] is None and places != ["answered late"]:
+    # Who was answered has its answer; announced again after the end, it is parked beside.
+    answered = places in (["answered late"], ["rejected"])
+    if parked and parked["picked_up_at"] is None and not answered:
         places.append("parked")
     if not places and _is_overtaken(lived, filed):
         places.append("overtaken by a newer one")
+    if not places and any(
+        row["ticket_id"] == ticket_id and row["code"] in SLOT
+        for transfer in transfers
+        for row in there.evidence[transfer.key]
+    ):
+        places.append("in a slot by a workflow task that was lost, and overtaken by a no")
     if not places and parked and any(_ended_as_it_began(one, parked) for one in transfers):
         places.append("picked up by a transfer that a no ended as it began")
     return places
@@ -393,8 +398,8 @@ def _evidence_is_kept(count: Count, transfer: Transfer) -> None:
 
 
 # -- mails ---------------------------------------------------------------------------------------
-def _mails_arrived(count: Count, failed: Iterable[Failed]) -> None:
-    """Each mail of the outbox arrived; one that came again was cut off while it was noted."""
+def _mails_arrived(count: Count, town: Town) -> None:
+    """Each mail of the outbox arrived; one that came again could not be noted the first time."""
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for kept in count.found.mails:
         times[kept.id, kept.to.casefold()].append(kept.at)
@@ -415,12 +420,15 @@ def _mails_arrived(count: Count, failed: Iterable[Failed]) -> None:
         count.say(f"a mail did not arrive: {missing}")
     for strange in times.keys() - expected:
         count.say(f"a mail arrived that was in no outbox: {strange}")
-    faults = list(failed)
-    for mail, at in times.items():
+    not_noted = _not_noted(town)
+    for (message_id, to), at in times.items():
         for first, again in itertools.pairwise(at):
-            count.counted["mails that came again"] += 1
-            if not any(_explains(fault, first, again) for fault in faults):
-                count.say(f"mail {mail} came at {first}, and again at {again}, for no reason")
+            if any(_explains(fault, first, again) for fault in town.failed):
+                count.counted["mails that came again, after a fault"] += 1
+            elif message_id.strip("<").partition("@")[0] in not_noted:
+                count.counted["mails that came again, as the database was too busy"] += 1
+            else:
+                count.say(f"mail {message_id} to {to} came at {first}, and at {again}: for nothing")
     _each_end_is_told_once(count)
 
 
@@ -441,6 +449,13 @@ def _each_end_is_told_once(count: Count) -> None:
                         f"{transfer.run.id}: {party.value} got {mails} mails of {state.value}."
                         f" {_happened(transfer)}"
                     )
+
+
+def _not_noted(town: Town) -> set[str]:
+    """The deliveries of which a worker says itself that it could not note them."""
+    lines = (line for text in town.logs().values() for line in text.splitlines())
+    said = (json.loads(line) for line in lines if '"notice_not_recorded"' in line)
+    return {line["delivery"] for line in said}
 
 
 def _explains(failed: Failed, first: float, again: float) -> bool:

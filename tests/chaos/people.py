@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,13 +28,13 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
+from tests.chaos.offices import OwnDesk, filed_by_people
 from tests.chaos.plan import Begin, Edit, File, Heard, Lever, Says, Step, Story, Told
 from tests.chaos.town import Town
 from tests.e2e.installation import customer_of
 from tests.gateway.panel import SECRET
 from transfer import starting
 from transfer.adapters.sql.accounts import SqlAccounts
-from transfer.adapters.sql.desk import SqlDesk
 from transfer.adapters.sql.engine import Database
 from transfer.commands.announce import announcement
 from transfer.connection import plugin
@@ -53,7 +53,6 @@ from transfer.policy import Policy
 from transfer.tickets import Intent, Ticket, text_to_file
 
 OLD, NEW = Account(id="acme", name="Acme Hosting"), Account(id="globex", name="Globex")
-FILERS = {Slot.RELEASE: "ann", Slot.AUTHORIZE: "carl", Slot.ACCEPT: "gina"}
 NOT_YET = frozenset({408, 429, 503})
 """What a sender takes for "try again"; 0 is no answer at all."""
 LEVER_WITHIN = 40.0
@@ -94,7 +93,7 @@ class People:
         self._client = client
         url = town.database.url(town.database.port)
         self._database = Database(url, timeout=timedelta(seconds=30), pool_size=12)
-        self._desk = SqlDesk(self._database)
+        self._office = town.tracker or OwnDesk(self._database)
         self._accounts = SqlAccounts(self._database)
         self._url = f"http://127.0.0.1:{town.links['desk to gateway'].port}/tickets"
         self._web = httpx.AsyncClient(timeout=25, limits=httpx.Limits(max_keepalive_connections=0))
@@ -119,6 +118,10 @@ class People:
             for task in self._telling:
                 task.cancel()
             await asyncio.gather(listening, *self._telling, return_exceptions=True)
+
+    async def filed(self) -> Sequence[Ticket]:
+        """All tickets that there are, whoever filed them."""
+        return await filed_by_people(self._office)
 
     async def close(self) -> None:
         """Let go of everything."""
@@ -229,12 +232,10 @@ class People:
         since = datetime.now(UTC) - timedelta(minutes=10)
 
         async def filed() -> Ticket:
-            for ticket in await self._desk.about(about, [account], since):
+            for ticket in await self._office.tickets.about(about, [account], since):
                 if ticket.id not in lived.tickets:
                     return ticket  # it was done after all
-            return await self._desk.file(
-                account, person, subject, body, channel=step.channel, delegated=step.delegated
-            )
+            return await self._office.file(step, account, person, subject, body)
 
         ticket = await self._until_done("file", filed)
         lived.tickets[ticket.id] = Filed(ticket, step, step.says, datetime.now(UTC))
@@ -246,8 +247,8 @@ class People:
         _, body = _text(lived.story, File(step.slot, step.says))
 
         async def edited() -> Ticket:
-            present = await self._desk.show(one.ticket.id)
-            return present if present.body == body else await self._desk.edit(present.id, body=body)
+            present = (await self._office.tickets.read([one.ticket.id]))[one.ticket.id]
+            return present if present.body == body else await self._office.edit(present.id, body)
 
         one.ticket = await self._until_done("edit", edited)
         one.says, one.known_at = step.says, datetime.now(UTC)
@@ -256,6 +257,8 @@ class People:
 
     def _tell(self, ticket: Ticket, told: Told) -> None:
         """Have the desk announce a ticket beside everything else."""
+        if self._office.announces:
+            return
         self.did[f"tickets {told}"] += 1
         name = f"desk_{ticket.id}_{ticket.revision}"
         names = {
@@ -349,13 +352,20 @@ async def connected(address: str) -> Client:
     return await Client.connect(address, plugins=[plugin()], runtime=quiet)
 
 
+def administrators(domains: Iterable[str]) -> dict[str, str]:
+    """The administrator of each customer, by its domain."""
+    return {domain: f"carl-{domain.partition('.')[0]}" for domain in domains}
+
+
 def _filer(story: Story, step: File) -> tuple[str, str]:
-    accounts = {
-        Slot.RELEASE: OLD.id,
-        Slot.AUTHORIZE: customer_of(story.domain),
-        Slot.ACCEPT: NEW.id,
-    }
-    return accounts[step.slot], "mallory" if step.stranger else FILERS[step.slot]
+    """The account and the person of a step."""
+    carl, customer = administrators([story.domain])[story.domain], customer_of(story.domain)
+    account, person = {
+        Slot.RELEASE: (OLD.id, "ann"),
+        Slot.AUTHORIZE: (customer, carl),
+        Slot.ACCEPT: (NEW.id, "gina"),
+    }[step.slot]
+    return account, f"mallory-{account}" if step.stranger else person
 
 
 def _domain(story: Story, step: File) -> str:

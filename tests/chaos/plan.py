@@ -152,8 +152,13 @@ class Plan:
 def planned(seed: int, transfers: int, seconds: float, *, tracker: bool = False) -> Plan:
     """The plan of a seed: the same again for the same numbers."""
     author = random.Random(f"stories {seed}")  # noqa: S311 - it has to repeat itself
-    kinds = _kinds(author, transfers)
-    stories = tuple(_story(author, number, kind, seconds) for number, kind in enumerate(kinds, 1))
+    kinds = _kinds(
+        author, transfers, [kind for kind in _KINDS if kind not in _EDITED or not tracker]
+    )
+    least = 1.2 if tracker else 0.0  # Request Tracker dates by whole seconds
+    stories = tuple(
+        _story(author, number, kind, seconds, least) for number, kind in enumerate(kinds, 1)
+    )
     return Plan(seed, stories, _failures(seed, seconds, tracker=tracker))
 
 
@@ -175,29 +180,29 @@ class _Draft:
     policy: dict[str, str] = field(default_factory=dict)
 
 
-def _kinds(author: random.Random, transfers: int) -> list[str]:
+def _kinds(author: random.Random, transfers: int, known: Sequence[str]) -> list[str]:
     """Each kind at least once, where there is room; the rest by how often they happen."""
-    kinds = [*_KINDS][:transfers]
-    weights = [weight for weight, _ in _KINDS.values()]
-    kinds += author.choices([*_KINDS], weights, k=transfers - len(kinds))
+    kinds = [*known][:transfers]
+    weights = [_KINDS[kind][0] for kind in known]
+    kinds += author.choices(known, weights, k=transfers - len(kinds))
     author.shuffle(kinds)
     return kinds
 
 
-def _story(author: random.Random, number: int, kind: str, seconds: float) -> Story:
+def _story(author: random.Random, number: int, kind: str, seconds: float, least: float) -> Story:
     draft = _KINDS[kind][1](author)
     begins = [Begin.CLIENT, Begin.TICKET] if draft.by_ticket else [Begin.CLIENT]
     begin = Begin.COMMAND if number % 20 == 10 and not draft.policy else author.choice(begins)
     slowest = min(6.0, seconds / 12)
-    steps = tuple(_in_its_time(author, step, slowest) for step in draft.steps)
+    steps = tuple(_in_its_time(author, step, least, slowest) for step in draft.steps)
     at = author.uniform(0, 0.65 * seconds)
     domain = f"chaos-{number:03d}.example"
     ends, waits = frozenset(draft.ends), frozenset(draft.waits)
     return Story(domain, kind, begin, at, steps, ends, waits, {"grace": GRACE} | draft.policy)
 
 
-def _in_its_time(author: random.Random, step: Step, slowest: float) -> Step:
-    pause = step.pause or author.uniform(0, slowest)
+def _in_its_time(author: random.Random, step: Step, least: float, slowest: float) -> Step:
+    pause = least + (step.pause or author.uniform(0, slowest))
     match step:
         case File():
             told = author.choices([*Told], [58, 10, 8, 24])[0]
@@ -352,6 +357,10 @@ _KINDS: dict[str, tuple[int, Callable[[random.Random], _Draft]]] = {
     "regretted": (6, _regretted),
     "silent": (3, _silent),
 }
+
+
+_EDITED = ("mended", "undone")
+"""What nobody can do in a Request Tracker: change what was said."""
 
 
 # -- what fails ----------------------------------------------------------------------------------

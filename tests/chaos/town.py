@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,9 +18,10 @@ from typing import Protocol
 import psutil
 import psycopg
 
-from tests.chaos.plan import WORKERS, Failure, Fault
+from tests.chaos.offices import Tracker
+from tests.chaos.plan import TRACKER, WORKERS, Failure, Fault
 from tests.chaos.proxy import Link
-from tests.e2e.installation import Installation, Program, Server, eventually, free_port
+from tests.e2e.installation import Installation, Program, Server, customer_of, eventually, free_port
 from tests.gateway.panel import SECRET
 
 Say = Callable[[str], None]
@@ -95,7 +96,8 @@ class Temporal:
 
     def send(self, what: signal.Signals) -> None:
         """See ``Body.send``."""
-        self._server.send(what)
+        if self._server._program is not None:
+            self._server._program.send(what)
 
     def ended(self) -> int | None:
         """See ``Body.ended``."""
@@ -196,6 +198,7 @@ class Town:
 
     def __init__(self, folder: Path, say: Say) -> None:
         self.folder = folder
+        self.tracker: Tracker | None = None
         self.say = say
         self.mails = folder / "mails"
         self.failed: list[Failed] = []
@@ -206,7 +209,7 @@ class Town:
         self.bodies: dict[str, Body] = {}
         self._opened: list[Body] = []
 
-    async def open(self, domains: list[str]) -> None:
+    async def open(self, administrators: Mapping[str, str], *, tracker: bool = False) -> None:
         """Start everything, with a customer for each domain, and wait until it works."""
         temporal, database = Temporal(self.folder), PostgreSQL(self.folder)
         smtp, gateway = free_port(), free_port()
@@ -230,8 +233,10 @@ class Town:
             "TRANSFER_GATEWAY_PORT": str(gateway),
         }
         installed.settings |= installed.policy(grace="2s")
+        if tracker:
+            await self._add_tracker(administrators)
         await asyncio.gather(asyncio.to_thread(temporal.start), asyncio.to_thread(database.create))
-        await asyncio.to_thread(installed.set_up, domains)
+        await asyncio.to_thread(installed.set_up, administrators, administrators)
         log = self.folder / "smtp.log"
         sink = (sys.executable, "-m", "tests.chaos.sink", str(smtp), str(self.mails))
         self._add("smtp", Ours(lambda: Program(log, {}, *sink)))
@@ -290,6 +295,17 @@ class Town:
         self.bodies[name] = body
         self._opened.append(body)
 
+    async def _add_tracker(self, administrators: Mapping[str, str]) -> None:
+        """A Request Tracker with everybody's accounts, in place of the built-in desk."""
+        self.tracker = tracker = await asyncio.to_thread(Tracker, self.folder / "rt")
+        self._add(TRACKER, tracker)
+        for who in (*WORKERS, "gateway"):
+            await self._link(f"{who} to {TRACKER}", tracker.port)
+        people = {customer_of(domain): person for domain, person in administrators.items()}
+        for account, person in ({"acme": "ann", "globex": "gina"} | people).items():
+            await asyncio.to_thread(tracker.add, account, person)
+        tracker.running.hook_url = f"http://127.0.0.1:{self.links['desk to gateway'].port}/rt"
+
     async def _link(self, name: str, to: int) -> None:
         self.links[name] = Link(name, to)
         await self.links[name].open()
@@ -306,6 +322,8 @@ class Town:
         }
         if who in WORKERS:
             seen["TRANSFER_SMTP_URL"] = f"smtp://127.0.0.1:{at('smtp')}"
+        if self.tracker is not None:
+            seen |= self.tracker.settings(at(TRACKER))
         return seen
 
     async def _work(self) -> None:
