@@ -67,11 +67,19 @@ def ticket_text(case: Case, intent: Intent) -> tuple[str, str]:
     A name such as ``Acme Inc. (EU)`` cannot be told from the end of its sentence; where the text
     would not be understood, it names the resellers by their ids.
     """
-    return _ticket_text(case.domain, case.old, case.new, intent)
+    parties = [(a.id, a.name, a.aliases) for a in (case.old, case.new)]
+    return _ticket_text(case.domain, *parties, intent)
+
+
+_Known = tuple[str, str, tuple[str, ...]]
+"""Id, name and aliases of an account."""
 
 
 @lru_cache(maxsize=1024)  # each notice has several, and to read one costs a millisecond
-def _ticket_text(domain: str, old: Account, new: Account, intent: Intent) -> tuple[str, str]:
+def _ticket_text(
+    domain: str, old_known: _Known, new_known: _Known, intent: Intent
+) -> tuple[str, str]:
+    old, new = (Account(id=i, name=n, aliases=a) for i, n, a in (old_known, new_known))
     named = [Account(id=a.id, name=one_line(a)) for a in (old, new)]
     by_id = [Account(id=a.id) for a in (old, new)]
     for pair in (named, (named[0], by_id[1]), (by_id[0], named[1]), by_id):
