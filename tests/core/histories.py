@@ -133,8 +133,8 @@ class Pull:
 class Step:
     """One change of the case: what caused it, and what it was before and after.
 
-    ``heard`` are the tickets that were read back for it, in their order; ``pulled`` is staff's
-    lever, which has changed nothing where a rule forbade it.
+    ``heard`` are the tickets that were read back for it, in their order, and ``rung`` is what the
+    doorbell claimed; ``pulled`` is staff's lever, which has changed nothing where a rule forbade it.
     """
 
     cause: str
@@ -146,6 +146,7 @@ class Step:
     known: Facts | None = None
     heard: tuple[TicketReading, ...] = ()
     pulled: Pull | None = None
+    rung: Intent | None = None
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ def change(
     order: BillingOrder | None = None,
     heard: tuple[TicketReading, ...] = (),
     pulled: Pull | None = None,
+    rung: Intent | None = None,
 ) -> None:
     """Take the case after a cause, and keep the step."""
     world.steps.append(
@@ -179,6 +181,7 @@ def change(
             world.facts,
             heard,
             pulled,
+            rung,
         )
     )
     world.case = after
@@ -225,7 +228,7 @@ def ring_for(world: World, number: str, rung: Intent | None = None) -> None:
     """Ring the doorbell for a ticket as it is now."""
     reading = world.reading(number)
     after, _ = submissions.submitted(world.case, reading, world.now, rung=rung)
-    change(world, f"a doorbell for {number}", after, heard=(reading,))
+    change(world, f"a doorbell for {number}", after, heard=(reading,), rung=rung)
     cleared = submissions.cleared(after, world.paid, world.now)
     if cleared != after:
         change(world, "what was owed is paid", cleared)

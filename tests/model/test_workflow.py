@@ -1,0 +1,248 @@
+"""The same histories on the real workflow: worker, activities, timers and signals, and crashes.
+
+Each history is lived twice at once: by the core alone, and by a workflow on the server whose clock
+jumps. Every other one has a worker that remembers nothing and replays at every task; for the rest,
+the worker stops after each act, and another takes over. After each act both must be in the same
+state, with the same evidence; at the end with the same bills.
+
+A history fits where the workflow can be made to see what the core was shown: it reads tickets as
+they are, and never as they were, and looks for lost ones when it wants to. Outages at the commit
+are in ``tests/workflows/test_commit.py``.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from tests.conftest import assert_eventually
+from tests.core import histories
+from tests.core.builders import ACME, EXAMPLE, GLOBEX, PERSON_OF
+from tests.core.histories import STRANGER, Act, Step, begin, orders, story
+from tests.model.machine import reading_each_text_once
+from tests.workflows.town import Town
+from tests.workflows.world import World
+from transfer.adapters.moves import PanelAccess
+from transfer.parties import Assignment, Facts, Person
+from transfer.tickets import Intent, Ticket
+from workflows.customer_transfer import CustomerTransfer
+
+NOTHING = Act("nothing happens", lambda _: None)
+AWAY = "the worker is away"
+GAP = timedelta(minutes=3)
+"""Between two acts, so that no deadline of one falls on the instant of another."""
+UPDATE = {
+    "take": "take_case",
+    "admit": "admit_ticket",
+    "reject": "reject_ticket",
+    "extend": "extend_deadline",
+    "release": "release_on_behalf",
+    "retry": "retry_commit",
+}
+CHUNK, CHUNKS = 4, 8
+ZOE = Person(id="zoe", name="Zoe", email="zoe@people.example")
+
+
+# -- which histories ----------------------------------------------------------------------------
+@functools.cache
+def chosen() -> list[list[Act]]:
+    """Short histories that fit, each with something that none before it has shown."""
+    found: list[list[Act]] = []
+    seen: set[tuple[str, ...]] = set()
+
+    @settings(
+        max_examples=400,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.lists(histories.ACTS, min_size=3, max_size=7))
+    def choose(history: list[Act]) -> None:
+        world = begin()
+        for act in history:
+            world.let(act)
+        if len(found) == CHUNK * CHUNKS or not fits(world.steps):
+            return
+        shown = set(features(world.steps))
+        if shown - seen:
+            seen.update(shown)
+            found.append(history)
+
+    with reading_each_text_once():
+        choose()
+    return found
+
+
+def fits(steps: list[Step]) -> bool:
+    """Whether the workflow can be made to see the same."""
+    for step, after in zip(steps, [*steps[1:], None], strict=True):
+        was_asked_for = step.cause == "survey" and not (after and after.cause.startswith("clock"))
+        is_missed = step.heard and step.heard[0].ticket is None and step.rung is None
+        if was_asked_for or (step.cause.startswith("a doorbell") and is_missed):
+            return False
+        if step.cause.startswith(("a late", "commit fails")):
+            return False
+    return True
+
+
+def features(steps: list[Step]) -> Iterator[tuple[str, ...]]:
+    """What a history shows: which event came from what, and led where."""
+    for step in steps:
+        what = " ".join(step.cause.split()[:2])
+        yield (what, step.before.state, step.after.state)
+        for event in step.after.evidence:
+            if event.seq > step.before.evidence_count:
+                yield (what, event.code, event.detail.partition(".")[0][:20])
+
+
+# -- living them --------------------------------------------------------------------------------
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+async def test_the_workflow_lives_a_history_as_the_core_does(
+    skipping_server: WorkflowEnvironment, chunk: int
+) -> None:
+    for number in range(chunk, len(chosen()), CHUNKS):
+        history = chosen()[number]
+        goes_away = any(act.says.startswith(AWAY) for act in history)
+        restarts = goes_away or bool(number // CHUNKS % 2)
+        await Twin(skipping_server).live(history, restarts=restarts)
+
+
+class Twin:
+    """A transfer that is lived twice: by the core alone, and by the workflow."""
+
+    def __init__(self, env: WorkflowEnvironment) -> None:
+        self.town = Town()
+        self.world = World(env, self.town, "example.com")
+        self.world.customer = EXAMPLE.id
+        self.core = begin()
+        begun = EXAMPLE.billed_from
+        self.town.accounts.billed[EXAMPLE.id] = (
+            Assignment(reseller=ACME.id, charges=EXAMPLE.charges, starts_at=begun),
+        )
+        self.town.accounts.panels[EXAMPLE.id] = (PanelAccess(reseller=ACME.id, since=begun),)
+
+    async def live(self, history: list[Act], *, restarts: bool) -> None:
+        """Let both live a history, with a new worker for each act or one without any memory."""
+        self.core = begin(now=await self.world.now())
+        self._show(self.core.facts, ())
+        acts: list[Act | None] = [None, *history]
+        try:
+            if restarts:
+                for act in acts:
+                    if act is not None and act.says.startswith(AWAY):
+                        self.core.let(act)
+                        await self.world.pass_until(self.core.now)
+                        act = NOTHING  # noqa: PLW2901 - what is left of it is to wake up
+                    async with self._worker():
+                        await self._let(act)
+            else:
+                async with self._worker():
+                    for act in acts:
+                        await self._let(act)
+            await self._compare_bills()
+        except Exception as error:
+            error.add_note("\n" + story(self.core))
+            raise
+        finally:
+            await self.world.leave()
+
+    def _worker(self) -> Worker:
+        """One that remembers nothing: what would wait for it to come back goes to the next."""
+        return self.town.worker(self.world.client, max_cached_workflows=0)
+
+    async def _let(self, act: Act | None) -> None:
+        """Let an act happen to both, and compare."""
+        if act is None:
+            await self.world.start(staff_release="two_person")
+            await self.world.settled()
+        elif self.core.case.is_terminal:
+            return
+        else:
+            first = len(self.core.steps)
+            self.core.let(act)
+            for step in self.core.steps[first:]:
+                if step.before.is_terminal:
+                    break
+                await self._happens(step)
+            self._show(self.core.facts, self.core.tickets.values())
+            if not self.core.case.is_terminal:
+                await self.world.pass_until(self.core.now)
+        if not self.core.case.is_terminal:
+            await self.world.pass_until(self.core.now + GAP - timedelta(minutes=1))
+        await assert_eventually(self._agree)
+        self.core.now += GAP
+
+    async def _happens(self, step: Step) -> None:
+        """Make the workflow see what a step showed to the core; clocks need only their time."""
+        assert step.known is not None
+        if step.cause.startswith("a doorbell"):
+            self._show(step.known, step.tickets)
+            number, rung = step.heard[0].ticket_id, step.rung or Intent.REFUSE
+            await self.world.ring(rung.value, number)
+            await self.world.settled()
+        elif step.pulled is not None:
+            name, action = step.pulled.name, step.pulled.action
+            update = {
+                "who": action.staff,
+                **action.model_dump(mode="json", exclude={"staff"}),
+            }
+            if step.pulled.refused:
+                refused = await self.world.staff_may_not(UPDATE.get(name, name), **update)
+                assert refused == step.pulled.refused
+            else:
+                await self.world.staff(UPDATE.get(name, name), **update)
+        else:
+            self._show(step.known, step.tickets)
+            await self.world.pass_until(step.now)
+
+    def _show(self, known: Facts, tickets: Iterable[Ticket]) -> None:
+        """Let the neighbours have what the core was shown."""
+        town, accounts = self.town, self.town.accounts
+        town.desk.tickets = {ticket.id: ticket for ticket in tickets}
+        people = (*(p for p in PERSON_OF.values() if p.id not in self.core.left), ZOE)
+        customer = known.customer or EXAMPLE
+        reseller = known.old.id if known.old else ""
+        new = known.new or GLOBEX
+        for record in (ACME, new, ACME.model_copy(update={"id": STRANGER, "name": "Initech"})):
+            one = record.model_copy(update={"administrators": people})
+            accounts.resellers[record.id] = one
+        accounts.customers[EXAMPLE.id] = customer.model_copy(
+            update={"administrators": people, "reseller": reseller}
+        )
+        if len(accounts.billed[EXAMPLE.id]) == 1:
+            (billed,) = accounts.billed[EXAMPLE.id]
+            charged = billed.model_copy(update={"charges": customer.charges})
+            accounts.billed[EXAMPLE.id] = (charged,)
+        for invoice in self.core.paid:
+            accounts.paid_invoices[ACME.id, invoice] = self.core.now
+
+    async def _agree(self) -> None:
+        status = await self.world.status()
+        case = self.core.case
+        assert status.state is case.state
+        assert {slot: view.state for slot, view in status.slots.items()} == {
+            record.slot: record.state for record in case.slots
+        }
+        told = await self.world.handle.query(CustomerTransfer.evidence)
+        assert Counter(e.code for e in told.events) == Counter(e.code for e in case.evidence)
+
+    async def _compare_bills(self) -> None:
+        """Who is billed, and from when: as the core ordered it."""
+        ordered = [order for _, order in orders(self.core)]
+        if not ordered:
+            assert self.world.billed() == [ACME.id]
+            return
+        before, after = self.town.accounts.billed[EXAMPLE.id]
+        assert (before.reseller, before.ends_at) == (ACME.id, after.starts_at)
+        assert (after.reseller, after.charges) == (GLOBEX.id, ordered[-1].charges)
+        assert after.starts_at - ordered[-1].at < timedelta(minutes=2)
+        assert self.world.codes() == [event.code for event in self.core.case.evidence]
