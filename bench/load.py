@@ -14,7 +14,7 @@ from bench.sink import Mails
 AT_ONCE = 32
 """Transfers under way at the same time: enough to keep every engine here busy."""
 LOOK_EVERY = 0.02
-PATIENCE = 600.0
+PATIENCE = 300.0
 ASKED = 3
 """Mails after which all three parties are asked."""
 
@@ -54,7 +54,8 @@ class Watch:
             async with asyncio.timeout(PATIENCE):
                 await self._waiting[key]
         except TimeoutError:
-            raise Failed(f"{domain} was not at {far} within {PATIENCE:g} s") from None
+            said = self._peer.worker.log[-300:]
+            raise Failed(f"{domain} was not at {far} within {PATIENCE:g} s: {said}") from None
         finally:
             del self._waiting[key]
 

@@ -65,4 +65,5 @@ if __name__ == "__main__":
         port=int(sys.argv[1]),
         log_level="warning",
         access_log=False,
+        timeout_graceful_shutdown=1,
     )
