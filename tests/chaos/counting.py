@@ -50,7 +50,11 @@ MENDED_BY_TIME = frozenset(
     }
 )
 """Why a workflow task may fail though nobody made a mistake: a signal came in, a server began."""
-_NO_MISTAKES = ("transfer.errors.Unreachable: ", "CancelledError: Activity cancelled")
+_NO_MISTAKES = (
+    "transfer.errors.Unreachable: ",
+    "CancelledError: Activity cancelled",
+    "'NoneType' object has no attribute 'getpeername'",  # anyio, of one reset as soon as it is made
+)
 """Errors of activities while a neighbour is away, or takes longer than a look may."""
 UNRECORDED_FOR = 20.0
 """Seconds that may pass from a mail's arrival until the fault that kept it from being noted."""
