@@ -134,7 +134,7 @@ class Step:
     """One change of the case: what caused it, and what it was before and after.
 
     ``heard`` are the tickets that were read back for it, in their order, and ``rung`` is what the
-    doorbell claimed; ``pulled`` is staff's lever, which has changed nothing where a rule forbade it.
+    doorbell claimed; ``pulled`` is staff's lever, without effect where a rule forbade it.
     """
 
     cause: str
@@ -147,6 +147,7 @@ class Step:
     heard: tuple[TicketReading, ...] = ()
     pulled: Pull | None = None
     rung: Intent | None = None
+    left: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,7 @@ def change(
             heard,
             pulled,
             rung,
+            frozenset(world.left),
         )
     )
     world.case = after
@@ -614,7 +616,8 @@ def play(history: list[Act], two_person: bool = True) -> World:
 def story(world: World, until: int | None = None) -> str:
     """What happened: a line for each act, and below it one for each change, up to ``until``."""
     acts = iter([*world.acts, (len(world.steps) + 1, Act("", lambda _: None))])
-    lines, upcoming = [], next(acts)
+    lines: list[str] = []
+    upcoming = next(acts)
     for number, step in enumerate(world.steps[:until]):
         while upcoming[0] <= number:
             lines.append(f"- {upcoming[1].says}")

@@ -389,7 +389,7 @@ class Model:
             "hold": self._hold,
             "resume": self._resume,
             "cancel": self._cancel,
-            "take": lambda *_: self.mediates and self.takes_tickets,
+            "take": lambda pull, step: self.mediates and self.takes_tickets,
             "release": self._release,
             "retry": self._retry,
             "admit": self._admit,

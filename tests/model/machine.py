@@ -28,7 +28,8 @@ def reading_each_text_once() -> Generator[None]:
 
     def read_once(ticket: Ticket, known: Iterable[str]) -> Claim | None:
         told = {"id": "1", "created_at": MONDAY, "updated_at": MONDAY, "revision": 1, "url": ""}
-        return remembered(ticket.model_copy(update=told), tuple(known))
+        once = ticket.model_copy(update=told)
+        return remembered(once, tuple(known))  # pyright: ignore[reportArgumentType] - it is frozen
 
     with mock.patch.object(judging, "read", read_once):
         yield

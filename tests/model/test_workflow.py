@@ -2,12 +2,12 @@
 
 Each history is lived twice at once: by the core alone, and by a workflow on the server whose clock
 jumps. Every other one has a worker that remembers nothing and replays at every task; for the rest,
-the worker stops after each act, and another takes over. After each act both must be in the same
+the worker stops after each act, and such another takes over. After each act both must be in the same
 state, with the same evidence; at the end with the same bills.
 
 A history fits where the workflow can be made to see what the core was shown: it reads tickets as
-they are, and never as they were, and looks for lost ones when it wants to. Outages at the commit
-are in ``tests/workflows/test_commit.py``.
+they are, and never as they were, and looks for lost ones when it wants to. Outages at the commit are in
+``tests/workflows/test_commit.py``, workers that are away for days in ``test_crash.py`` beside it.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ from transfer.parties import Assignment, Facts, Person
 from transfer.tickets import Intent, Ticket
 from workflows.customer_transfer import CustomerTransfer
 
-NOTHING = Act("nothing happens", lambda _: None)
-AWAY = "the worker is away"
 GAP = timedelta(minutes=3)
 """Between two acts, so that no deadline of one falls on the instant of another."""
 UPDATE = {
@@ -63,7 +61,7 @@ def chosen() -> list[list[Act]]:
         derandomize=True,
         database=None,
         phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
     @given(st.lists(histories.ACTS, min_size=3, max_size=7))
     def choose(history: list[Act]) -> None:
@@ -89,7 +87,7 @@ def fits(steps: list[Step]) -> bool:
         is_missed = step.heard and step.heard[0].ticket is None and step.rung is None
         if was_asked_for or (step.cause.startswith("a doorbell") and is_missed):
             return False
-        if step.cause.startswith(("a late", "commit fails")):
+        if step.cause.startswith(("a late", "commit fails", "clocks, late")):
             return False
     return True
 
@@ -110,10 +108,7 @@ async def test_the_workflow_lives_a_history_as_the_core_does(
     skipping_server: WorkflowEnvironment, chunk: int
 ) -> None:
     for number in range(chunk, len(chosen()), CHUNKS):
-        history = chosen()[number]
-        goes_away = any(act.says.startswith(AWAY) for act in history)
-        restarts = goes_away or bool(number // CHUNKS % 2)
-        await Twin(skipping_server).live(history, restarts=restarts)
+        await Twin(skipping_server).live(chosen()[number], restarts=bool(number // CHUNKS % 2))
 
 
 class Twin:
@@ -133,15 +128,11 @@ class Twin:
     async def live(self, history: list[Act], *, restarts: bool) -> None:
         """Let both live a history, with a new worker for each act or one without any memory."""
         self.core = begin(now=await self.world.now())
-        self._show(self.core.facts, ())
+        self._show(self.core.facts, (), frozenset())
         acts: list[Act | None] = [None, *history]
         try:
             if restarts:
                 for act in acts:
-                    if act is not None and act.says.startswith(AWAY):
-                        self.core.let(act)
-                        await self.world.pass_until(self.core.now)
-                        act = NOTHING  # noqa: PLW2901 - what is left of it is to wake up
                     async with self._worker():
                         await self._let(act)
             else:
@@ -173,7 +164,8 @@ class Twin:
                 if step.before.is_terminal:
                     break
                 await self._happens(step)
-            self._show(self.core.facts, self.core.tickets.values())
+            left = frozenset(self.core.left)
+            self._show(self.core.facts, self.core.tickets.values(), left)
             if not self.core.case.is_terminal:
                 await self.world.pass_until(self.core.now)
         if not self.core.case.is_terminal:
@@ -184,8 +176,13 @@ class Twin:
     async def _happens(self, step: Step) -> None:
         """Make the workflow see what a step showed to the core; clocks need only their time."""
         assert step.known is not None
+        is_by_itself = not (step.pulled or step.cause.startswith("a doorbell"))
+        if is_by_itself:
+            self._show(step.known, step.tickets, step.left)
+        if step.now > await self.world.now():
+            await self.world.pass_until(step.now)
+        self._show(step.known, step.tickets, step.left)
         if step.cause.startswith("a doorbell"):
-            self._show(step.known, step.tickets)
             number, rung = step.heard[0].ticket_id, step.rung or Intent.REFUSE
             await self.world.ring(rung.value, number)
             await self.world.settled()
@@ -200,15 +197,12 @@ class Twin:
                 assert refused == step.pulled.refused
             else:
                 await self.world.staff(UPDATE.get(name, name), **update)
-        else:
-            self._show(step.known, step.tickets)
-            await self.world.pass_until(step.now)
 
-    def _show(self, known: Facts, tickets: Iterable[Ticket]) -> None:
+    def _show(self, known: Facts, tickets: Iterable[Ticket], left: frozenset[str]) -> None:
         """Let the neighbours have what the core was shown."""
         town, accounts = self.town, self.town.accounts
         town.desk.tickets = {ticket.id: ticket for ticket in tickets}
-        people = (*(p for p in PERSON_OF.values() if p.id not in self.core.left), ZOE)
+        people = (*(p for p in PERSON_OF.values() if p.id not in left), ZOE)
         customer = known.customer or EXAMPLE
         reseller = known.old.id if known.old else ""
         new = known.new or GLOBEX
@@ -226,7 +220,7 @@ class Twin:
             accounts.paid_invoices[ACME.id, invoice] = self.core.now
 
     async def _agree(self) -> None:
-        status = await self.world.status()
+        status = await self.world.settled()
         case = self.core.case
         assert status.state is case.state
         assert {slot: view.state for slot, view in status.slots.items()} == {
@@ -245,4 +239,5 @@ class Twin:
         assert (before.reseller, before.ends_at) == (ACME.id, after.starts_at)
         assert (after.reseller, after.charges) == (GLOBEX.id, ordered[-1].charges)
         assert after.starts_at - ordered[-1].at < timedelta(minutes=2)
-        assert self.world.codes() == [event.code for event in self.core.case.evidence]
+        written = Counter(self.world.codes())
+        assert written == Counter(event.code for event in self.core.case.evidence)
