@@ -2,12 +2,12 @@
 
 Each history is lived twice at once: by the core alone, and by a workflow on the server whose clock
 jumps. Every other one has a worker that remembers nothing and replays at every task; for the rest,
-the worker stops after each act, and such another takes over. After each act both must be in the same
-state, with the same evidence; at the end with the same bills.
+the worker stops after each act, and such another takes over. After each act both must be in the
+same state, with the same evidence; at the end with the same bills.
 
 A history fits where the workflow can be made to see what the core was shown: it reads tickets as
-they are, and never as they were, and looks for lost ones when it wants to. Outages at the commit are in
-``tests/workflows/test_commit.py``, workers that are away for days in ``test_crash.py`` beside it.
+they are, and never as they were, and looks for lost ones when it wants to. Outages at the commit
+are in ``tests/workflows/test_commit.py``, workers that are away for days in ``test_crash.py``.
 """
 
 from __future__ import annotations
