@@ -26,18 +26,18 @@ class Size:
 
     rounds: int = 3
     warm_up: int = 10
-    transfers: int = 60
+    transfers: int = 50
     """Transfers of one peer in one round."""
     watched: int = 20
     """Transfers of one peer in one round of the part on latency."""
     open: Sequence[int] = (200, 1_000, 5_000)
-    lives: int = 30
+    lives: int = 20
     """Transfers from start to end beside those that are open, in one round."""
     killed: int = 1_000
     signals: int = 10_000
     gateway: int = 20
     """Seconds for which the gateway is asked."""
-    patience: float = 240.0
+    patience: float = 180.0
     """Seconds after which no more transfers are opened; the figures say how many there were."""
 
 
@@ -53,7 +53,6 @@ QUICK = Size(
     gateway=4,
     patience=30.0,
 )
-TINY = Size(1, 1, 2, 1, (2, 3, 4), 1, 2, 50, 1, 10.0)
 
 
 @dataclass
