@@ -13,6 +13,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import psycopg
@@ -21,7 +22,12 @@ from temporalio.api.common.v1 import WorkflowExecution as CommonExecution
 from temporalio.api.enums.v1 import EventType, PendingActivityState, WorkflowTaskFailedCause
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import ResetActivityRequest
-from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowExecutionStatus,
+    WorkflowQueryFailedError,
+)
 from temporalio.service import RPCError
 
 from tests.chaos.people import NEW, OLD, Filed, Lived, People
@@ -56,6 +62,7 @@ _NO_MISTAKES = (
     "'NoneType' object has no attribute 'getpeername'",  # anyio, of one reset as soon as it is made
 )
 """Errors of activities while a neighbour is away, or takes longer than a look may."""
+ANSWERS_IN = timedelta(seconds=20)
 UNRECORDED_FOR = 20.0
 """Seconds that may pass from a mail's arrival until the fault that kept it from being noted."""
 
@@ -84,6 +91,7 @@ class Found:
     """All that there is at the end, read once."""
 
     transfers: dict[str, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
+    mute: list[str] = field(default_factory=list)
     in_vain: list[Transfer] = field(default_factory=list)
     """Begun by who had looked before a transfer that was over then: the preflight ended them."""
     tickets: Sequence[Ticket] = ()
@@ -175,14 +183,21 @@ async def found(town: Town, client: Client, people: People) -> Found:
     runs = [run async for run in client.list_workflows('WorkflowType="CustomerTransfer"')]
     asked = asyncio.Semaphore(8)
 
-    async def told(run: WorkflowExecution) -> Transfer:
+    async def told(run: WorkflowExecution) -> Transfer | None:
         handle = client.get_workflow_handle(run.id, run_id=run.run_id)
-        async with asked:
-            status = await handle.query("status", result_type=Status)
-            evidence = await handle.query("evidence", result_type=EvidenceView)
+        try:
+            async with asked:
+                status = await handle.query("status", result_type=Status, rpc_timeout=ANSWERS_IN)
+                evidence = await handle.query(
+                    "evidence", result_type=EvidenceView, rpc_timeout=ANSWERS_IN
+                )
+        except (RPCError, WorkflowQueryFailedError) as error:
+            all_of_it.mute.append(f"{run.id} cannot be asked: {error}")
+            return None
         return Transfer(run, status, evidence.events)
 
-    for transfer in await asyncio.gather(*map(told, sorted(runs, key=lambda run: run.start_time))):
+    answers = await asyncio.gather(*map(told, sorted(runs, key=lambda run: run.start_time)))
+    for transfer in filter(None, answers):
         before = all_of_it.transfers[transfer.run.id]
         in_vain = before and before[-1].state is State.COMPLETED and not transfer.status.slots
         (all_of_it.in_vain if in_vain else before).append(transfer)
@@ -215,6 +230,7 @@ async def found(town: Town, client: Client, people: People) -> Found:
 def counted(town: Town, lived: Sequence[Lived], there: Found) -> Count:
     """Count everything, with a story for what is wrong."""
     count = Count(there)
+    _nobody_made_a_mistake(count, town)
     for look in (_ends_as_it_should, _billing_is_whole, _tickets_are_somewhere):
         for one in sorted(lived, key=lambda one: (one.story.kind, one.story.domain)):
             look(count, one)
@@ -229,6 +245,11 @@ def counted(town: Town, lived: Sequence[Lived], there: Found) -> Count:
             _evidence_is_kept(count, transfer)
     count.counted["transfers begun in vain, and found INVALID"] = len(there.in_vain)
     _mails_arrived(count, town)
+    return count
+
+
+def _nobody_made_a_mistake(count: Count, town: Town) -> None:
+    there = count.found
     for cause, times in there.task_failures.items():
         count.counted[f"workflow tasks failed: {cause}"] += times
         if ": " in cause:
@@ -237,7 +258,7 @@ def counted(town: Town, lived: Sequence[Lived], there: Found) -> Count:
         lines = () if GAVE_UP in text else text.splitlines()
         for line in filter(_is_mistake, lines):
             count.say(f"{file} speaks of a mistake: {line[:2500]}")
-    return count
+    count.wrong += there.mute
 
 
 def _is_mistake(line: str) -> bool:
