@@ -95,7 +95,7 @@ chaos: $(ENV) ## transfers while everything is killed, stopped and cut off; SHOR
 mutants: $(PROOF) ## breaks the rules piece by piece; fails if the tests mind less than 90 % of it
 	@nice -n 15 $(BIN)/python tools/mutants.py $(FILES)
 
-check: $(ENV) ## all that can be said without running the service
+check: $(PROOF) ## all that can be said without running the service
 	@echo "check: lint (ruff)"
 	@$(BIN)/ruff check --quiet .
 	@echo "check: format (ruff)"

@@ -45,7 +45,7 @@ class Database:
         InputInvalid: the URL names neither SQLite nor PostgreSQL.
     """
 
-    def __init__(self, url: str, *, timeout: timedelta = TIMEOUT, pool_size: int = 5) -> None:
+    def __init__(self, url: str, *, timeout: timedelta = TIMEOUT, pool_size: int = 10) -> None:
         self._url = _normalised(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.name = _spoken(self._url)
@@ -61,6 +61,7 @@ class Database:
             hide_parameters=True,
             pool_pre_ping=not self.is_sqlite,
             pool_size=pool_size,
+            max_overflow=0,  # a connection beyond the pool would be made and closed each time
             pool_timeout=seconds,
         )
         if self.is_sqlite:
