@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import idna
-import idna.uts46data  # at the first name beyond ASCII otherwise: in the midst of a workflow task
 
 from transfer.errors import DomainInvalid
 
