@@ -393,7 +393,9 @@ def _places(there: Found, transfers: Sequence[Transfer], lived: Lived, filed: Fi
         for transfer in transfers
         for row in there.evidence[transfer.key]
     ):
-        places.append("in a slot by a workflow task that was lost, and overtaken by a no")
+        places.append(
+            "in a slot by a workflow task that was lost, and over before it was read again"
+        )
     if not places and parked and any(_ended_as_it_began(one, parked) for one in transfers):
         places.append("picked up by a transfer that a no ended as it began")
     return places
@@ -466,6 +468,11 @@ def _each_end_is_told_once(count: Count) -> None:
     for transfers in count.found.transfers.values():
         for transfer in transfers:
             state = transfer.state
+            if state in TERMINAL and not transfer.status.slots:
+                # Cancelled before it was opened: it never asked anybody. A task that was lost may.
+                asked = any(key == transfer.key for key, _, _ in told)
+                count.counted["ends of transfers that only a lost task had told of"] += asked
+                continue
             for party in Party if state in TERMINAL else ():
                 mails = told[transfer.key, state.value, party.value]
                 count.counted["ends told"] += mails
