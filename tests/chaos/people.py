@@ -55,7 +55,7 @@ from transfer.tickets import Intent, Ticket, text_to_file
 OLD, NEW = Account(id="acme", name="Acme Hosting"), Account(id="globex", name="Globex")
 NOT_YET = frozenset({408, 429, 503})
 """What a sender takes for "try again"; 0 is no answer at all."""
-LEVER_WITHIN = 40.0
+LEVER_WITHIN = 180.0
 """Seconds in which a lever that is refused has to be allowed: what it is about may come late."""
 
 T = TypeVar("T")
