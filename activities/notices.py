@@ -42,11 +42,9 @@ class NoticeActivities:
             Unreachable: the database is away.
         """
         case = publication.case
-        administrators = {
-            party: await self._accounts.administrators(account)
-            for party in Party
-            if (account := case.account(party).id)
-        }
+        accounts = {party: account for party in Party if (account := case.account(party).id)}
+        people = await self._accounts.administrators(accounts.values())
+        administrators = {party: people[account] for party, account in accounts.items()}
         deliveries = self._compose(publication, administrators)
         rows = [
             EvidenceRow(

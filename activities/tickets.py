@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 from temporalio import activity
 
@@ -47,31 +49,37 @@ class TicketActivities:
         """
         facts = await self._accounts.facts(wanted.domain, wanted.new_reseller)
         found = await self._tickets.read(wanted.ticket_ids)
-        readings = await self._readings(wanted.ticket_ids, found)
+        parties = [party for party in (facts.old, facts.customer, facts.new) if party is not None]
         domains = facts.customer.domains if facts.customer else ()
-        for party in (facts.old, facts.customer, facts.new):
-            if party is not None:  # each by itself: no party's many tickets hide another's
-                about = await self._about(domains, party.id, wanted)
-                readings += _as_many_as_fit(about, MAX_ANSWER // len(Party))
+        about = [await self._about(domains, party.id, wanted) for party in parties]
+        ids = [*wanted.ticket_ids, *chain(*about)]
+        read = {
+            reading.ticket_id: reading
+            for reading in await self._readings(ids, {**found, **dict(ChainMap(*about))})
+        }
+        readings = tuple(read[ticket_id] for ticket_id in wanted.ticket_ids)
+        for tickets in about:  # each by itself: no party's many tickets hide another's
+            of_party = [read[ticket_id] for ticket_id in tickets]
+            readings += _as_many_as_fit(of_party, MAX_ANSWER // len(Party))
         return Survey(facts=facts, readings=readings)
 
     async def _about(
         self, domains: Sequence[str], account: str, wanted: SurveyWanted
-    ) -> tuple[TicketReading, ...]:
+    ) -> dict[str, Ticket]:
         found: dict[str, Ticket] = {}
         for domain in domains:
             about = await self._tickets.about(domain, [account], wanted.since)
-            found |= {ticket.id: ticket for ticket in about}
-        ids = [ticket_id for ticket_id in found if ticket_id not in wanted.ticket_ids]
-        return await self._readings(ids, found)
+            found |= {one.id: one for one in about if one.id not in wanted.ticket_ids}
+        return found
 
     async def _readings(
-        self, ids: Sequence[str], found: dict[str, Ticket]
+        self, ids: Sequence[str], found: Mapping[str, Ticket]
     ) -> tuple[TicketReading, ...]:
         uses = await self._ledger.uses(list(found))
+        accounts = {ticket.account for ticket in found.values()}
         administrators = {
-            account: {person.id for person in await self._accounts.administrators(account)}
-            for account in {ticket.account for ticket in found.values()}
+            account: {person.id for person in people}
+            for account, people in (await self._accounts.administrators(accounts)).items()
         }
         return tuple(
             TicketReading(

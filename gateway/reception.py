@@ -238,7 +238,8 @@ class Desk:
         ticket = (await self._stores.tickets.read([ticket_id])).get(ticket_id)
         if ticket is None:
             raise Unreachable(f"Ticket {ticket_id} cannot be read back yet. Try again.")
-        administrators = await self._stores.accounts.administrators(ticket.account)
+        account = ticket.account
+        administrators = (await self._stores.accounts.administrators([account]))[account]
         used = await self._stores.ledger.uses([ticket_id])
         return TicketReading(
             ticket_id=ticket_id,

@@ -6,7 +6,7 @@ away; the caller tries again. No method blocks longer than its adapter's timeout
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -54,8 +54,8 @@ class Accounts(Protocol):
         """The customer or reseller who has this account, by its id."""
         ...
 
-    async def administrators(self, account: str) -> tuple[Person, ...]:
-        """The administrators on record of a reseller or customer id; empty if there is none."""
+    async def administrators(self, accounts: Collection[str]) -> dict[str, tuple[Person, ...]]:
+        """The administrators on record of each reseller's or customer's id; none of an unknown."""
         ...
 
     async def record_paid(self, reseller: str, invoices: Sequence[str], at: datetime) -> None:

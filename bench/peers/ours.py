@@ -123,16 +123,14 @@ class Ours:
             .where(evidence.c.code.in_(("AUTHORIZED", "COMPLETED")))
             .group_by(evidence.c.transfer_id)
         )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(wanted)).all()
+        rows = await self._database.read(lambda connection: connection.execute(wanted).all())
         return {str(one).removeprefix("transfer-"): int(count) for one, count in rows}
 
     async def at_rest(self, still_open: int) -> bool:
         """See ``Peer.at_rest``."""
         waiting = select(func.count()).where(deliveries.c.state == "PENDING")
-        async with self._database.read() as connection:
-            if await connection.scalar(waiting):
-                return False
+        if await self._database.read(lambda connection: connection.scalar(waiting)):
+            return False
         return await still_running(self.client, "CustomerTransfer") <= still_open
 
 

@@ -82,10 +82,13 @@ async def test_a_name_that_two_resellers_go_by_finds_neither(empty: Stores) -> N
 async def test_administrators_are_those_of_a_resellers_or_a_customers_id(stores: Stores) -> None:
     """Both kinds of accounts have them; an unknown account has none."""
     accounts = stores.accounts
-    assert await accounts.administrators("acme") == ACCOUNTS.resellers[0].administrators
-    assert await accounts.administrators("C-1") == ACCOUNTS.customers[0].administrators
-    assert await accounts.administrators("nobody") == ()
-    assert await accounts.administrators("Acme Hosting") == ()
+    assert await accounts.administrators(["acme", "C-1", "nobody", "Acme Hosting"]) == {
+        "acme": ACCOUNTS.resellers[0].administrators,
+        "C-1": ACCOUNTS.customers[0].administrators,
+        "nobody": (),
+        "Acme Hosting": (),
+    }
+    assert await accounts.administrators([]) == {}
 
 
 # -- loading ---------------------------------------------------------------------------------------
@@ -229,7 +232,7 @@ async def test_people_who_are_dropped_from_the_file_are_no_administrators_any_mo
     dora = Person(id="dora", name="Dora", email="dora@example.com")
     changed = customer("C-1", domains=("example.com",), administrators=(dora,))
     await stores.accounts.load(AccountsFile(customers=(changed,)))
-    assert await stores.accounts.administrators("C-1") == (dora,)
+    assert await stores.accounts.administrators(["C-1"]) == {"C-1": (dora,)}
 
 
 async def test_paid_invoices_are_known_by_their_reseller_however_they_are_written(

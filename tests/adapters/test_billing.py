@@ -206,11 +206,11 @@ async def test_an_answer_lost_after_the_commit_is_success_on_the_retry(
 ) -> None:
     """The activity times out after billing moved; the next attempt finds it moved."""
 
-    async def lost(_: BillingOrder) -> Assignment:
+    async def lost(*_: object) -> Assignment:
         raise asyncio.CancelledError
 
     with monkeypatch.context() as patched:
-        patched.setattr(stores.accounts, "_read_back", lost)
+        patched.setattr(stores.sql, "read", lost)
         with pytest.raises(asyncio.CancelledError):
             await stores.accounts.move_billing(order())
     again = await stores.another().accounts.move_billing(order())
@@ -221,8 +221,8 @@ async def test_an_answer_lost_after_the_commit_is_success_on_the_retry(
 @sql_only
 async def test_an_attempt_cancelled_while_it_waits_leaves_nothing_behind(stores: Stores) -> None:
     """A cancelled move is undone whole, and does not hold a lock."""
-    async with stores.another().sql.write() as blocker:
-        await blocker.execute(text("UPDATE customers SET suspended = suspended"))
+    with stores.another().sql.writing() as blocker:
+        blocker.execute(text("UPDATE customers SET suspended = suspended"))
         waiting = asyncio.create_task(stores.accounts.move_billing(order()))
         done, _ = await asyncio.wait([waiting], timeout=0.1)
         assert not done
@@ -247,8 +247,8 @@ async def test_a_read_back_that_differs_is_a_conflict(
 ) -> None:
     """What counts is what a fresh transaction reads, not what we think we wrote."""
     await stores.accounts.move_billing(order())
-    async with stores.sql.write() as connection:
-        await connection.execute(text(damage))
+    with stores.sql.writing() as connection:
+        connection.execute(text(damage))
     with pytest.raises(BillingConflict, match=why):
         await stores.accounts.move_billing(order())
 
@@ -262,8 +262,8 @@ async def test_what_the_database_itself_refuses_is_a_conflict_that_moves_nothing
         "CREATE TRIGGER refuse BEFORE INSERT ON panel_access"
         " BEGIN SELECT RAISE(ABORT, 'refused'); END"
     )
-    async with stores.sql.write() as connection:
-        await connection.execute(text(refuse))
+    with stores.sql.writing() as connection:
+        connection.execute(text(refuse))
     with pytest.raises(BillingConflict) as refused:
         await stores.accounts.move_billing(order())
     assert str(refused.value) == (
@@ -279,23 +279,22 @@ async def test_a_reseller_stays_as_it_was_judged_until_the_move_is_over(stores: 
     changed = "SELECT id FROM resellers ORDER BY id FOR NO KEY UPDATE SKIP LOCKED"
     shared = "SELECT id FROM resellers ORDER BY id FOR SHARE SKIP LOCKED"
     everybody = ["acme", "globex", "initech", "umbrella"]
-    async with stores.sql.write() as moving:
-        await _move(moving, order())
-        async with stores.another().sql.write() as other:
-            assert list(await other.scalars(text(shared))) == everybody
-        async with stores.another().sql.write() as other:
-            assert list(await other.scalars(text(changed))) == ["acme", "initech", "umbrella"]
-    async with stores.sql.write() as other:
-        assert list(await other.scalars(text(changed))) == everybody
+    with stores.sql.writing() as moving:
+        _move(moving, order())
+        with stores.another().sql.writing() as other:
+            assert list(other.scalars(text(shared))) == everybody
+        with stores.another().sql.writing() as other:
+            assert list(other.scalars(text(changed))) == ["acme", "initech", "umbrella"]
+    with stores.sql.writing() as other:
+        assert list(other.scalars(text(changed))) == everybody
 
 
 @sql_only
 async def test_the_database_itself_refuses_two_resellers_in_one_panel(stores: Stores) -> None:
     """At most one reseller has access at a time."""
     await stores.accounts.move_billing(order())
-    with pytest.raises(IntegrityError):
-        async with stores.sql.write() as connection:
-            await connection.execute(text("UPDATE panel_access SET until = NULL"))
+    with pytest.raises(IntegrityError), stores.sql.writing() as connection:
+        connection.execute(text("UPDATE panel_access SET until = NULL"))
 
 
 @sql_only
@@ -314,9 +313,8 @@ async def test_the_database_itself_refuses_to_bill_two_resellers_at_one_instant(
         "ends_at": None if ends is None else NOW + timedelta(days=ends),
         **CHARGES.model_dump(),
     }
-    with pytest.raises(IntegrityError):
-        async with stores.sql.write() as connection:
-            await connection.execute(insert(billing_assignments).values(overlapping))
+    with pytest.raises(IntegrityError), stores.sql.writing() as connection:
+        connection.execute(insert(billing_assignments).values(overlapping))
     assert len(await stores.accounts.assignments("C-1")) == 1
 
 
@@ -326,11 +324,10 @@ async def test_the_database_itself_refuses_an_update_into_an_overlap(stores: Sto
     await stores.accounts.move_billing(order())
     table = billing_assignments
     for late in (NOW + timedelta(days=9), datetime(2025, 1, 1, tzinfo=UTC)):
-        with pytest.raises(IntegrityError):
-            async with stores.sql.write() as connection:
-                await connection.execute(
-                    update(table).where(table.c.ends_at.is_not(None)).values(ends_at=late)
-                )
+        with pytest.raises(IntegrityError), stores.sql.writing() as connection:
+            connection.execute(
+                update(table).where(table.c.ends_at.is_not(None)).values(ends_at=late)
+            )
 
 
 _numbers = count(100)

@@ -32,7 +32,7 @@ SOON = timedelta(milliseconds=200)
 
 EVERY_CALL: list[Callable[[Stores], Awaitable[object]]] = [
     lambda s: s.accounts.facts("example.com", "globex"),
-    lambda s: s.accounts.administrators("acme"),
+    lambda s: s.accounts.administrators(["acme"]),
     lambda s: s.accounts.move_billing(order()),
     lambda s: s.accounts.assignments("C-1"),
     lambda s: s.accounts.panel("C-1"),
@@ -93,9 +93,8 @@ async def test_a_server_that_accepts_and_says_nothing_is_unreachable_after_the_t
     silent = await asyncio.start_server(hang, "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     database = Database(f"postgresql://127.0.0.1:{port}/bank", timeout=SOON)
-    with pytest.raises(Unreachable):
-        async with database.read():
-            pass
+    with pytest.raises(Unreachable), database.reading():
+        pass
     await database.close()
     silent.close()
 
@@ -129,10 +128,10 @@ async def test_a_server_that_stops_midway_is_unreachable_until_it_is_back(
 
 
 async def _interrupted(database: Database, server: PostgresServer) -> None:
-    async with database.write() as connection:
-        await connection.execute(text("UPDATE customers SET suspended = TRUE"))
+    with database.writing() as connection:
+        connection.execute(text("UPDATE customers SET suspended = TRUE"))
         server.stop()
-        await connection.execute(text("UPDATE customers SET suspended = TRUE"))
+        connection.execute(text("UPDATE customers SET suspended = TRUE"))
 
 
 @pytest.mark.parametrize("kind", ["postgresql"])
@@ -164,8 +163,8 @@ async def test_a_lock_held_for_too_long_is_unreachable(stores: Stores, url: str)
     """Nobody waits for ever; the retry may have better luck."""
     hasty = Database(url, timeout=SOON)
     adapters = sql_stores(hasty, stores.clock)
-    async with stores.sql.write() as blocker:
-        await blocker.execute(text("UPDATE customers SET suspended = suspended"))
+    with stores.sql.writing() as blocker:
+        blocker.execute(text("UPDATE customers SET suspended = suspended"))
         with pytest.raises(Unreachable):
             await adapters.accounts.move_billing(order())
     await adapters.accounts.move_billing(order())
@@ -177,7 +176,7 @@ async def test_a_call_cancelled_at_any_moment_keeps_neither_lock_nor_connection(
     stores: Stores, url: str
 ) -> None:
     """Not even while its traceback is kept, and with it the cursor that it was waiting for."""
-    hasty = Database(url, timeout=timedelta(seconds=1), pool_size=2)
+    hasty = Database(url, timeout=timedelta(seconds=1), at_once=2)
     adapters = sql_stores(hasty, stores.clock)
     kept: list[BaseException] = []
     for moment in range(60):
@@ -207,9 +206,8 @@ async def test_a_file_that_is_no_database_is_unreachable(tmp_path: Path) -> None
     path = tmp_path / "transfer.db"
     path.write_text("This is not a database, but long enough to be taken for one." * 20)
     database = Database(f"sqlite:///{path}")
-    with pytest.raises(Unreachable, match="not a database"):
-        async with database.read() as connection:
-            await connection.execute(text("SELECT 1"))
+    with pytest.raises(Unreachable, match="not a database"), database.reading() as connection:
+        connection.execute(text("SELECT 1"))
     await database.close()
 
 
@@ -217,9 +215,11 @@ async def test_a_file_that_is_no_database_is_unreachable(tmp_path: Path) -> None
 async def test_a_mistake_of_ours_is_not_taken_for_an_absence(stores: Stores) -> None:
     """Retrying wrong SQL helps nobody: it stays what it is."""
     wrong = "SELEC 1" if not stores.sql.is_sqlite else "SELECT load_everything()"
-    with pytest.raises((ProgrammingError, Unreachable)) as failed:
-        async with stores.sql.read() as connection:
-            await connection.execute(text(wrong))
+    with (
+        pytest.raises((ProgrammingError, Unreachable)) as failed,
+        stores.sql.reading() as connection,
+    ):
+        connection.execute(text(wrong))
     assert stores.sql.is_sqlite or failed.type is ProgrammingError
 
 
@@ -238,7 +238,7 @@ def test_a_url_of_another_kind_is_refused_without_repeating_it(url: str) -> None
     ("url", "name"),
     [
         ("sqlite:///var/transfer.db", "sqlite:///var/transfer.db"),
-        ("sqlite+aiosqlite:////a/b.db", "sqlite:////a/b.db"),
+        ("sqlite+pysqlite:////a/b.db", "sqlite:////a/b.db"),
         ("postgres://u:p@db.example:5433/bank", "postgresql://db.example:5433/bank"),
         ("postgresql://u@db.example/bank?sslmode=require", "postgresql://db.example/bank"),
         ("postgresql+psycopg:///bank?host=/run/pg&password=p", "postgresql:///run/pg/bank"),
@@ -253,9 +253,9 @@ def test_a_database_goes_by_its_url_without_what_is_secret(url: str, name: str) 
 async def test_limits_reach_the_server_beside_options_of_the_url(url: str) -> None:
     """Statement and lock time-outs are set, and an operator's own options are kept."""
     database = Database(f"{url}&options=-c%20work_mem%3D8MB", timeout=timedelta(seconds=3))
-    async with database.read() as connection:
+    with database.reading() as connection:
         shown = {
-            name: await connection.scalar(text(f"SHOW {name}"))
+            name: connection.scalar(text(f"SHOW {name}"))
             for name in ("statement_timeout", "lock_timeout", "work_mem", "transaction_isolation")
         }
     assert shown == {
@@ -270,9 +270,9 @@ async def test_limits_reach_the_server_beside_options_of_the_url(url: str) -> No
 async def test_sqlite_is_told_to_keep_its_promises(tmp_path: Path) -> None:
     """Foreign keys hold, readers do not block writers, and a lock is waited for."""
     database = Database(f"sqlite:///{tmp_path}/transfer.db", timeout=timedelta(seconds=3))
-    async with database.read() as connection:
+    with database.reading() as connection:
         for pragma, value in (("foreign_keys", 1), ("journal_mode", "wal"), ("busy_timeout", 3000)):
-            assert await connection.scalar(text(f"PRAGMA {pragma}")) == value
+            assert connection.scalar(text(f"PRAGMA {pragma}")) == value
     await database.close()
 
 
@@ -297,8 +297,8 @@ async def test_the_migrations_make_exactly_the_tables_that_the_code_uses(stores:
     def differences(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
-    async with stores.sql.read() as connection:
-        assert await connection.run_sync(differences) == []
+    with stores.sql.reading() as connection:
+        assert differences(connection) == []
 
 
 @sql_only
@@ -306,8 +306,8 @@ async def test_a_schema_of_a_newer_release_is_recognised(bare_url: str) -> None:
     """A rolled-back deploy must not take it for an old one and mend it."""
     await upgrade(bare_url)
     database = Database(bare_url)
-    async with database.write() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with database.writing() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     await database.close()
     assert await check(bare_url) is SchemaState.NEWER
 

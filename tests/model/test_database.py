@@ -278,10 +278,9 @@ class Office:
 
     async def _check_notices(self, key: str) -> None:
         found = await self.desk.ledger.deliveries(key)
-        people = {
-            party: await self.desk.accounts.administrators(self.world.case.account(party).id)
-            for party in Party
-        }
+        accounts = {party: self.world.case.account(party).id for party in Party}
+        known = await self.desk.accounts.administrators(accounts.values())
+        people = {party: known[account] for party, account in accounts.items()}
         due = {one.id for publication in self.written for one in compose(publication, people)}
         assert Counter(one.id for one in found) == Counter(due)
         assert {one.id for one in found if one.state is DeliveryState.SENT} == self.sent

@@ -55,7 +55,7 @@ async def test_a_hostile_name_is_a_name(tmp_path: Path) -> None:
         for name in HOSTILE:
             assert await stores.accounts.holder(name) is None
             assert await stores.accounts.owner(name) is None
-            assert await stores.accounts.administrators(name) == ()
+            assert await stores.accounts.administrators([name]) == {name: ()}
             assert await stores.desk.read([name]) == {}
             assert await stores.ledger.keys(name) == ()
             assert (await stores.accounts.facts(name, name)).customer is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 from transfer import domains
@@ -55,11 +55,11 @@ class MemoryAccounts(Neighbour):
         self.reach()
         return self.customers.get(account) or self.resellers.get(account)
 
-    async def administrators(self, account: str) -> tuple[Person, ...]:
+    async def administrators(self, accounts: Collection[str]) -> dict[str, tuple[Person, ...]]:
         """See ``Accounts.administrators``."""
         self.reach()
-        record = self.resellers.get(account) or self.customers.get(account)
-        return record.administrators if record else ()
+        records = {one: self.resellers.get(one) or self.customers.get(one) for one in accounts}
+        return {one: record.administrators if record else () for one, record in records.items()}
 
     async def assignments(self, customer: str) -> tuple[Assignment, ...]:
         """See ``Accounts.assignments``."""

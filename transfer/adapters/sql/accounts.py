@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import exc, insert, or_, select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, exc, insert, or_, select, text, update
 
 from transfer import domains
 from transfer.accounts_file import AccountsFile, LoadReport
@@ -48,37 +47,35 @@ class SqlAccounts:
 
     async def facts(self, domain: str, new_reseller: str) -> Facts:
         """See ``Accounts.facts``. ``open_transfer`` stays empty: the workflow's id guards that."""
-        async with self._database.read() as connection:
-            customer = await _customer_of(connection, domain)
-            found = None if customer is None else await _reseller(connection, customer.reseller)
-            return Facts(customer=customer, old=found, new=await _named(connection, new_reseller))
+
+        def read(connection: Connection) -> Facts:
+            customer = _customer_of(connection, domain)
+            old = None if customer is None else _reseller(connection, customer.reseller)
+            return Facts(customer=customer, old=old, new=_named(connection, new_reseller))
+
+        return await self._database.read(read)
 
     async def owner(self, domain: str) -> CustomerRecord | None:
         """See ``Accounts.owner``."""
-        async with self._database.read() as connection:
-            return await _customer_of(connection, domain)
+        return await self._database.read(_customer_of, domain)
 
     async def holder(self, account: str) -> CustomerRecord | ResellerRecord | None:
         """See ``Accounts.holder``."""
-        async with self._database.read() as connection:
-            found = await _customer(connection, account)
-            return found or await _reseller(connection, account)
+        return await self._database.read(lambda c: _customer(c, account) or _reseller(c, account))
 
-    async def administrators(self, account: str) -> tuple[Person, ...]:
+    async def administrators(self, accounts: Collection[str]) -> dict[str, tuple[Person, ...]]:
         """See ``Accounts.administrators``."""
-        async with self._database.read() as connection:
-            return await read_people(connection, account)
+        people = await self._database.read(read_people, accounts) if accounts else {}
+        return {account: people.get(account, ()) for account in accounts}
 
     async def assignments(self, customer: str) -> tuple[Assignment, ...]:
         """See ``Accounts.assignments``."""
-        async with self._database.read() as connection:
-            return await read_assignments(connection, customer)
+        return await self._database.read(read_assignments, customer)
 
     async def record_paid(self, reseller: str, invoices: Sequence[str], at: datetime) -> None:
         """See ``Accounts.record_paid``."""
         rows = [{"reseller": reseller, "invoice": fold(one), "at": at} for one in invoices]
-        async with self._database.write() as connection:
-            await insert_new(connection, paid_invoices, rows)
+        await self._database.write(insert_new, paid_invoices, rows)
 
     async def paid(self, reseller: str, invoices: Sequence[str]) -> tuple[str, ...]:
         """See ``Accounts.paid``."""
@@ -86,25 +83,23 @@ class SqlAccounts:
         wanted = select(table.invoice).where(
             table.reseller == reseller, table.invoice.in_([fold(one) for one in invoices])
         )
-        async with self._database.read() as connection:
-            found = set((await connection.execute(wanted)).scalars())
+        found = set(await self._database.read(lambda c: c.scalars(wanted).all()))
         return tuple(one for one in invoices if fold(one) in found)
 
     async def panel(self, customer: str) -> tuple[PanelAccess, ...]:
         """Which resellers reached the customer's control panel, and when, oldest first."""
-        async with self._database.read() as connection:
-            return await read_panel(connection, customer)
+        return await self._database.read(read_panel, customer)
 
     async def move_billing(self, order: BillingOrder) -> Assignment:
         """See ``Accounts.move_billing``."""
         try:
-            async with self._database.write() as connection:
-                await _move(connection, order)
+            await self._database.write(_move, order)
         except exc.IntegrityError:
             raise BillingConflict(
                 f"The database refused to bill {order.customer} twice, or {order.key} was used."
             ) from None
-        return await self._read_back(order)
+        # In a fresh transaction: what counts is what others can read.
+        return await self._database.read(_read_back, order)
 
     async def load(self, file: AccountsFile) -> LoadReport:
         """Add and update accounts in one transaction; nothing is ever removed.
@@ -115,59 +110,37 @@ class SqlAccounts:
             AccountsFileInvalid: the file does not go together with what is in store, or would
                 move a customer to another reseller. Nothing was loaded.
         """
-        async with self._database.write() as connection:
-            if not self._database.is_sqlite:
-                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOAD_LOCK})"))
-            # Customers first, as in a move: so that neither waits for the other in a circle.
-            await connection.execute(select(customers.c.no).order_by("no").with_for_update())
-            change = changes(
-                file,
-                {record.id: record for record in await read_resellers(connection)},
-                {record.id: record for record in await read_customers(connection)},
-            )
-            await write_changes(connection, change, self._clock())
-        return change.report
-
-    async def _read_back(self, order: BillingOrder) -> Assignment:
-        """In a fresh transaction: what counts is what others can read."""
-        async with self._database.read() as connection:
-            assignments = await read_assignments(connection, order.customer)
-            panel = await read_panel(connection, order.customer)
-            customer = await _customer(connection, order.customer)
-        problem = difference(order, customer, assignments, panel)
-        if problem is not None:
-            raise BillingConflict(problem)
-        return next(one for one in assignments if one.transfer == order.key)
+        return await self._database.write(_load, file, self._clock())
 
 
-async def _move(connection: AsyncConnection, order: BillingOrder) -> None:
+def _move(connection: Connection, order: BillingOrder) -> None:
     """Move billing, unless this order did so before. Whoever comes second waits for the first."""
     billed = billing_assignments
-    number = await connection.scalar(
+    number = connection.scalar(
         select(customers.c.no).where(customers.c.id == order.customer).with_for_update()
     )
-    done = await connection.scalar(select(billed.c.no).where(billed.c.transfer_key == order.key))
+    done = connection.scalar(select(billed.c.no).where(billed.c.transfer_key == order.key))
     if done is not None:
         return  # the read-back compares
     # Locked as well, so that it cannot be suspended meanwhile.
-    await connection.execute(
+    connection.execute(
         select(resellers.c.id).where(resellers.c.id == order.new).with_for_update(read=True)
     )
-    assignments = await read_assignments(connection, order.customer)
+    assignments = read_assignments(connection, order.customer)
     problem = conflict(
         order,
-        await _customer(connection, order.customer),
+        _customer(connection, order.customer),
         assignments[-1] if assignments else None,
-        await _reseller(connection, order.new),
+        _reseller(connection, order.new),
     )
     if problem is not None:
         raise BillingConflict(problem)
-    await connection.execute(
+    connection.execute(
         update(billed)
         .where(billed.c.customer_no == number, billed.c.ends_at.is_(None))
         .values(ends_at=order.at)
     )
-    await connection.execute(
+    connection.execute(
         insert(billed).values(
             customer_no=number,
             reseller=order.new,
@@ -176,39 +149,63 @@ async def _move(connection: AsyncConnection, order: BillingOrder) -> None:
             **order.charges.model_dump(),
         )
     )
-    await connection.execute(
+    connection.execute(
         update(panel_access)
         .where(panel_access.c.customer_no == number, panel_access.c.until.is_(None))
         .values(until=order.at)
     )
-    await connection.execute(
+    connection.execute(
         insert(panel_access).values(customer_no=number, reseller=order.new, since=order.at)
     )
-    await connection.execute(
+    connection.execute(
         update(customers)
         .where(customers.c.no == number)
         .values(reseller=order.new, locked_until=order.lock_until)
     )
 
 
-async def _customer(connection: AsyncConnection, account: str) -> CustomerRecord | None:
-    return next(iter(await read_customers(connection, customers.c.id == account)), None)
+def _read_back(connection: Connection, order: BillingOrder) -> Assignment:
+    assignments = read_assignments(connection, order.customer)
+    panel = read_panel(connection, order.customer)
+    customer = _customer(connection, order.customer)
+    problem = difference(order, customer, assignments, panel)
+    if problem is not None:
+        raise BillingConflict(problem)
+    return next(one for one in assignments if one.transfer == order.key)
 
 
-async def _reseller(connection: AsyncConnection, account: str) -> ResellerRecord | None:
-    return next(iter(await read_resellers(connection, resellers.c.id == account)), None)
+def _load(connection: Connection, file: AccountsFile, now: datetime) -> LoadReport:
+    if connection.dialect.name != "sqlite":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOAD_LOCK})"))
+    # Customers first, as in a move: so that neither waits for the other in a circle.
+    connection.execute(select(customers.c.no).order_by("no").with_for_update())
+    change = changes(
+        file,
+        {record.id: record for record in read_resellers(connection)},
+        {record.id: record for record in read_customers(connection)},
+    )
+    write_changes(connection, change, now)
+    return change.report
 
 
-async def _customer_of(connection: AsyncConnection, domain: str) -> CustomerRecord | None:
+def _customer(connection: Connection, account: str) -> CustomerRecord | None:
+    return next(iter(read_customers(connection, customers.c.id == account)), None)
+
+
+def _reseller(connection: Connection, account: str) -> ResellerRecord | None:
+    return next(iter(read_resellers(connection, resellers.c.id == account)), None)
+
+
+def _customer_of(connection: Connection, domain: str) -> CustomerRecord | None:
     try:
         a_label = domains.to_a_label(domain)
     except DomainInvalid:
         a_label = domain.strip().lower()
     owner = select(customer_domains.c.customer_no).where(customer_domains.c.a_label == a_label)
-    return next(iter(await read_customers(connection, customers.c.no.in_(owner))), None)
+    return next(iter(read_customers(connection, customers.c.no.in_(owner))), None)
 
 
-async def _named(connection: AsyncConnection, name: str) -> ResellerRecord | None:
+def _named(connection: Connection, name: str) -> ResellerRecord | None:
     folded = fold(name)
     by_alias = select(reseller_aliases.c.reseller).where(reseller_aliases.c.folded == folded)
     candidates = or_(
@@ -217,4 +214,4 @@ async def _named(connection: AsyncConnection, name: str) -> ResellerRecord | Non
         resellers.c.folded_name == folded,
         resellers.c.id.in_(by_alias),
     )
-    return find(name, await read_resellers(connection, candidates))
+    return find(name, read_resellers(connection, candidates))

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import RowMapping, Select, and_, insert, or_, select, union_all, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import (
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    insert,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from transfer.adapters.desk import (
     MAX_FOUND,
@@ -37,8 +46,9 @@ class SqlDesk:
     async def read(self, ids: Sequence[str]) -> dict[str, Ticket]:
         """See ``Tickets.read``."""
         numbers = [number for number in map(ticket_number, ids) if number is not None]
-        async with self._database.read() as connection:
-            found = await _read(connection, select(tickets).where(tickets.c.no.in_(numbers)))
+        if not numbers:
+            return {}
+        found = await self._database.read(_read, select(tickets).where(tickets.c.no.in_(numbers)))
         return {ticket.id: ticket for ticket in found}
 
     async def about(
@@ -46,18 +56,15 @@ class SqlDesk:
     ) -> tuple[Ticket, ...]:
         """See ``Tickets.about``."""
         named = [tickets.c.search.contains(name, autoescape=True) for name in names_of(domain)]
-        async with self._database.read() as connection:
-            return await _read(
-                connection,
-                select(tickets)
-                .where(
-                    and_(
-                        tickets.c.account.in_(accounts), tickets.c.created_at >= since, or_(*named)
-                    )
-                )
-                .order_by(tickets.c.created_at.desc(), tickets.c.no.desc())
-                .limit(MAX_FOUND),
+        return await self._database.read(
+            _read,
+            select(tickets)
+            .where(
+                and_(tickets.c.account.in_(accounts), tickets.c.created_at >= since, or_(*named))
             )
+            .order_by(tickets.c.created_at.desc(), tickets.c.no.desc())
+            .limit(MAX_FOUND),
+        )
 
     async def changed(self, since: datetime, after: str = "") -> tuple[Changed, ...]:
         """See ``Tickets.changed``."""
@@ -67,15 +74,17 @@ class SqlDesk:
             .order_by(tickets.c.no)
             .limit(MAX_FOUND)
         )
-        async with self._database.read() as connection:
-            rows = await connection.execute(wanted)
-            return tuple(Changed(ticket_id=str(no), at=at) for no, at in rows)
+        rows = await self._database.rows(wanted)
+        return tuple(Changed(ticket_id=str(row["no"]), at=row["updated_at"]) for row in rows)
 
     async def reply(self, ticket_id: str, key: str, text: str) -> None:
         """See ``Tickets.reply``."""
-        async with self._database.write() as connection:
-            ticket = await read_ticket(connection, ticket_id)
-            await add_reply(connection, int(ticket.id), Reply(key=key, at=self._clock(), text=text))
+        said = Reply(key=key, at=self._clock(), text=text)
+
+        def add(connection: Connection) -> None:
+            add_reply(connection, int(read_ticket(connection, ticket_id).id), said)
+
+        await self._database.write(add)
 
     async def file(
         self,
@@ -91,13 +100,14 @@ class SqlDesk:
         by, subject, body = holdable(by), holdable(subject), holdable(body)
         check_texts(by=by, subject=subject, body=body)
         person = by.strip()
-        async with self._database.write() as connection:
-            if not await _is_account(connection, account):
+
+        def add(connection: Connection) -> Ticket:
+            if not _is_account(connection, account):
                 raise UnknownAccount(
                     f'"{account[:60]}" is no reseller and no customer. Give the id of one.'
                 )
-            known = {one.id: one for one in await read_people(connection, account)}
-            number = await add_ticket(
+            known = {one.id: one for one in read_people(connection, [account])[account]}
+            number = add_ticket(
                 connection,
                 account,
                 known.get(person, Person(id=person)),
@@ -107,19 +117,24 @@ class SqlDesk:
                 delegated=delegated,
                 channel=channel,
             )
-            return await read_ticket(connection, str(number))
+            return read_ticket(connection, str(number))
+
+        return await self._database.write(add)
 
     async def edit(
         self, ticket_id: str, *, subject: str | None = None, body: str | None = None
     ) -> Ticket:
         """See ``Desk.edit``."""
         check_texts(subject=subject, body=body)
-        async with self._database.write() as connection:
-            ticket = await read_ticket(connection, ticket_id, lock=True)
-            subject = ticket.subject if subject is None else holdable(subject)
-            body = ticket.body if body is None else holdable(body)
-            texts = {"subject": subject, "body": body, "search": searchable(subject, body)}
-            return await self._revise(connection, ticket, texts)
+
+        def changes(ticket: Ticket) -> Mapping[str, object]:
+            now = (
+                ticket.subject if subject is None else holdable(subject),
+                ticket.body if body is None else holdable(body),
+            )
+            return {"subject": now[0], "body": now[1], "search": searchable(*now)}
+
+        return await self._database.write(self._revise, ticket_id, changes)
 
     async def close(self, ticket_id: str) -> Ticket:
         """See ``Desk.close``."""
@@ -131,55 +146,61 @@ class SqlDesk:
 
     async def show(self, ticket_id: str) -> Ticket:
         """See ``Desk.show``."""
-        async with self._database.read() as connection:
-            return await read_ticket(connection, ticket_id)
+        return await self._database.read(read_ticket, ticket_id)
 
     async def list_tickets(self, account: str | None = None) -> tuple[Ticket, ...]:
         """See ``Desk.list_tickets``."""
         wanted = select(tickets).order_by(tickets.c.no.desc()).limit(MAX_LISTED)
         if account is not None:
             wanted = wanted.where(tickets.c.account == account)
-        async with self._database.read() as connection:
-            return await _read(connection, wanted)
+        return await self._database.read(_read, wanted)
 
     async def replies(self, ticket_id: str) -> tuple[Reply, ...]:
         """See ``Desk.replies``."""
-        async with self._database.read() as connection:
-            ticket = await read_ticket(connection, ticket_id)
-            rows = await connection.execute(
+
+        def read(connection: Connection) -> Sequence[RowMapping]:
+            ticket = read_ticket(connection, ticket_id)
+            wanted = (
                 select(ticket_replies)
                 .where(ticket_replies.c.ticket_no == int(ticket.id))
                 .order_by(ticket_replies.c.no)
             )
-            return tuple(Reply.model_validate(dict(row)) for row in rows.mappings())
+            return connection.execute(wanted).mappings().all()
+
+        return tuple(Reply.model_validate(dict(row)) for row in await self._database.read(read))
 
     async def _set_open(self, ticket_id: str, *, is_open: bool) -> Ticket:
-        async with self._database.write() as connection:
-            ticket = await read_ticket(connection, ticket_id, lock=True)
-            if ticket.open is is_open:
-                return ticket
-            return await self._revise(connection, ticket, {"open": is_open})
 
-    async def _revise(
-        self, connection: AsyncConnection, ticket: Ticket, values: Mapping[str, object]
+        def changes(ticket: Ticket) -> Mapping[str, object]:
+            return {} if ticket.open is is_open else {"open": is_open}
+
+        return await self._database.write(self._revise, ticket_id, changes)
+
+    def _revise(
+        self,
+        connection: Connection,
+        ticket_id: str,
+        changes: Callable[[Ticket], Mapping[str, object]],
     ) -> Ticket:
-        await revise_ticket(connection, ticket, self._clock(), values)
-        return await read_ticket(connection, ticket.id)
+        ticket = read_ticket(connection, ticket_id, lock=True)
+        if values := changes(ticket):
+            revise_ticket(connection, ticket, self._clock(), values)
+        return read_ticket(connection, ticket_id)
 
 
 # -- what the staff queue uses, too --------------------------------------------------------------
-async def read_ticket(connection: AsyncConnection, ticket_id: str, *, lock: bool = False) -> Ticket:
+def read_ticket(connection: Connection, ticket_id: str, *, lock: bool = False) -> Ticket:
     """Read one ticket, or raise ``TicketNotFound``."""
     number = ticket_number(ticket_id)
     wanted = select(tickets).where(tickets.c.no == number)
-    found = await _read(connection, wanted.with_for_update() if lock else wanted)
+    found = _read(connection, wanted.with_for_update() if lock else wanted)
     if not found:
         raise TicketNotFound(f'There is no ticket "{ticket_id[:60]}" at the desk. Check its id.')
     return found[0]
 
 
-async def add_ticket(
-    connection: AsyncConnection,
+def add_ticket(
+    connection: Connection,
     account: str,
     author: Person,
     texts: tuple[str, str],
@@ -190,7 +211,7 @@ async def add_ticket(
     channel: Channel = Channel.PANEL,
 ) -> int:
     """Insert a ticket with subject and body, and return its number."""
-    row = await connection.execute(
+    row = connection.execute(
         insert(tickets)
         .values(
             account=account,
@@ -214,26 +235,24 @@ async def add_ticket(
     return number
 
 
-async def add_reply(connection: AsyncConnection, number: int, reply: Reply) -> None:
+def add_reply(connection: Connection, number: int, reply: Reply) -> None:
     """Insert a reply, unless there is one by its key."""
-    await insert_new(connection, ticket_replies, [{"ticket_no": number, **reply.model_dump()}])
+    insert_new(connection, ticket_replies, [{"ticket_no": number, **reply.model_dump()}])
 
 
-async def revise_ticket(
-    connection: AsyncConnection, ticket: Ticket, at: datetime, values: Mapping[str, object]
+def revise_ticket(
+    connection: Connection, ticket: Ticket, at: datetime, values: Mapping[str, object]
 ) -> None:
     """Write a new revision. It is never older than the one before: clocks can be set back."""
-    await connection.execute(
+    connection.execute(
         update(tickets)
         .where(tickets.c.no == int(ticket.id))
         .values(revision=ticket.revision + 1, updated_at=max(at, ticket.updated_at), **dict(values))
     )
 
 
-async def _read(
-    connection: AsyncConnection, wanted: Select[*tuple[object, ...]]
-) -> tuple[Ticket, ...]:
-    return tuple(_ticket(row) for row in (await connection.execute(wanted)).mappings())
+def _read(connection: Connection, wanted: Select[*tuple[object, ...]]) -> tuple[Ticket, ...]:
+    return tuple(_ticket(row) for row in connection.execute(wanted).mappings())
 
 
 def _ticket(row: RowMapping) -> Ticket:
@@ -241,9 +260,9 @@ def _ticket(row: RowMapping) -> Ticket:
     return Ticket.model_validate({**row, "id": str(row["no"]), "author": author})
 
 
-async def _is_account(connection: AsyncConnection, account: str) -> bool:
+def _is_account(connection: Connection, account: str) -> bool:
     known = union_all(
         select(resellers.c.id).where(resellers.c.id == account),
         select(customers.c.id).where(customers.c.id == account),
     )
-    return (await connection.execute(known)).first() is not None
+    return connection.execute(known).first() is not None

@@ -1,18 +1,36 @@
-"""One database: how it is reached, its transactions, and what to say when it is away."""
+"""One database: how it is reached, its transactions, and what to say when it is away.
+
+A transaction is a function that is given a connection, and runs in a thread from its beginning to
+its end. Statement by statement, event loop and driver would hand over to each other several times
+as often, which cost more than the statements.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import sqlite3
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Engine, Table, exc, make_url, tuple_
+from sqlalchemy import (
+    URL,
+    Connection,
+    Executable,
+    RowMapping,
+    Table,
+    create_engine,
+    exc,
+    make_url,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from transfer.adapters.sql import sqlite
 from transfer.errors import InputInvalid, Unreachable
@@ -21,8 +39,8 @@ TIMEOUT = timedelta(seconds=10)
 """How long one attempt to connect, one statement, or the wait for a lock may take."""
 
 _DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
+    "sqlite": "sqlite+pysqlite",
+    "sqlite+pysqlite": "sqlite+pysqlite",
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
@@ -34,38 +52,43 @@ _MEND = "Run: python starter.py setup"
 _MAX_REASON = 200
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class _GivenUp(Exception):
+    """Nobody waits for a transaction any more, so it is undone."""
+
+
 class Database:
     """A database and its connections. Build one per process, and ``close`` it at the end.
 
     ``url`` is ``sqlite:///path`` or ``postgresql://user:password@host/name``. Nothing is connected
     before the first transaction. Every transaction raises ``Unreachable`` when the database is
-    away, locked for longer than ``timeout``, or has no tables yet.
+    away, locked for longer than ``timeout``, or has no tables yet. At most ``at_once`` transactions
+    run at the same time; others wait for their turn.
 
     Raises:
         InputInvalid: the URL names neither SQLite nor PostgreSQL.
     """
 
-    def __init__(self, url: str, *, timeout: timedelta = TIMEOUT, pool_size: int = 10) -> None:
+    def __init__(self, url: str, *, timeout: timedelta = TIMEOUT, at_once: int = 10) -> None:
         self._url = _normalised(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.name = _spoken(self._url)
         """How people may read the URL: without user and password."""
         seconds = timeout.total_seconds()
-        engine = create_async_engine(
+        engine = create_engine(
             self._url,
-            connect_args=(
-                {"timeout": seconds, "async_creator_fn": sqlite.connect}
-                if self.is_sqlite
-                else _libpq(self._url, seconds)
-            ),
+            connect_args={"timeout": seconds} if self.is_sqlite else _libpq(self._url, seconds),
             hide_parameters=True,
             pool_pre_ping=not self.is_sqlite,
-            pool_size=pool_size,
+            pool_size=at_once + 1,
             max_overflow=0,  # a connection beyond the pool would be made and closed each time
             pool_timeout=seconds,
         )
         if self.is_sqlite:
-            sqlite.tune(engine.sync_engine)
+            sqlite.tune(engine)
             self._reader = engine
             self._writer = engine.execution_options(sqlite_begin="IMMEDIATE")
         else:
@@ -74,42 +97,65 @@ class Database:
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
             self._writer = engine.execution_options(isolation_level="READ COMMITTED")
-        self._engine = engine
+        self.engine = engine
+        """For those who watch it."""
+        self._readers = ThreadPoolExecutor(at_once, "database")
         # SQLite's waiting for a lock is not fair: within one process writers queue up here instead.
-        self._turn = asyncio.Lock() if self.is_sqlite else None
-
-    @property
-    def engine(self) -> Engine:
-        """The engine, for those who watch it."""
-        return self._engine.sync_engine
+        self._writers = ThreadPoolExecutor(1, "database") if self.is_sqlite else self._readers
 
     @property
     def path(self) -> Path | None:
         """The file of an SQLite database."""
         return Path(self._url.database) if self.is_sqlite and self._url.database else None
 
-    @asynccontextmanager
-    async def read(self) -> AsyncGenerator[AsyncConnection, None]:
-        """Read in one transaction, as of one instant."""
-        with self._speaking():
-            async with AsyncExitStack() as stack:
-                yield await _begin(stack, self._reader)
+    async def read(
+        self, work: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """Read in one transaction, as of one instant, and return what ``work`` does."""
+        return await _run(self._readers, self.reading, lambda c: work(c, *args, **kwargs))
 
-    @asynccontextmanager
-    async def write(self) -> AsyncGenerator[AsyncConnection, None]:
-        """Write in one transaction: committed at the end, undone by any exception."""
-        with self._speaking():
-            async with AsyncExitStack() as stack:
-                if self._turn is not None:
-                    await stack.enter_async_context(self._turn)
-                yield await _begin(stack, self._writer)
+    async def write(
+        self, work: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """Write in one transaction: committed at the end, undone by any exception.
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self._engine.dispose()
+        Undone as well where the caller is cancelled before the end.
+        """
+        return await _run(self._writers, self.writing, lambda c: work(c, *args, **kwargs))
+
+    async def rows(self, wanted: Executable) -> Sequence[RowMapping]:
+        """Read what one statement finds."""
+        return await self.read(lambda connection: connection.execute(wanted).mappings().all())
+
+    async def execute(self, *statements: Executable) -> None:
+        """Write by these statements, in one transaction."""
+
+        def all_of_them(connection: Connection) -> None:
+            for statement in statements:
+                connection.execute(statement)
+
+        await self.write(all_of_them)
 
     @contextmanager
-    def _speaking(self) -> Generator[None, None, None]:
+    def reading(self) -> Generator[Connection]:
+        """As ``read``, in the caller's own thread, which waits."""
+        with self._speaking(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        """As ``write``, in the caller's own thread, which waits."""
+        with self._speaking(), self._writer.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close all connections; one that is in use closes at its transaction's end."""
+        for threads in {self._readers, self._writers}:
+            threads.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(self.engine.dispose)
+
+    @contextmanager
+    def _speaking(self) -> Generator[None]:
         """Turn what only time or an operator can mend into ``Unreachable``, in one line."""
         try:
             yield
@@ -128,43 +174,48 @@ class Database:
         return line[:_MAX_REASON]
 
 
-async def _begin(stack: AsyncExitStack, engine: AsyncEngine) -> AsyncConnection:
-    """Take a connection and begin; ``stack`` commits and gives it back.
+async def _run(
+    threads: ThreadPoolExecutor,
+    begin: Callable[[], AbstractContextManager[Connection]],
+    work: Callable[[Connection], _T],
+) -> _T:
+    """Run a transaction in a thread. A thread cannot be cancelled, so it is told before its end."""
+    given_up = threading.Event()
 
-    SQLAlchemy loses a connection whose taker is cancelled meanwhile, so that is not cancelled.
-    """
-    taking = asyncio.ensure_future(engine.connect().start())
+    def transaction() -> _T:
+        with begin() as connection:
+            found = work(connection)
+            if given_up.is_set():
+                raise _GivenUp
+            return found
+
+    context = contextvars.copy_context()  # a span of a statement belongs to the caller's
     try:
-        connection = await asyncio.shield(taking)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(threads, context.run, transaction)
     except asyncio.CancelledError:
-        with suppress(exc.SQLAlchemyError, OSError):
-            await (await asyncio.shield(taking)).close()
+        given_up.set()
         raise
-    stack.push_async_exit(connection)
-    await stack.enter_async_context(connection.begin())
-    return connection
 
 
-async def insert_new(
-    connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, object]]
-) -> None:
+def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
     """Insert the rows that are not there yet; a row whose key is there stays as it is."""
     if rows:
         insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-        await connection.execute(insert(table).on_conflict_do_nothing(), list(map(dict, rows)))
+        connection.execute(insert(table).on_conflict_do_nothing(), list(map(dict, rows)))
 
 
-async def replace(connection: AsyncConnection, table: Table, row: Mapping[str, object]) -> None:
+def replace(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
     """Insert a row; one whose key is there takes these values."""
     insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
     keys = [column.name for column in table.primary_key]
     values = {name: value for name, value in row.items() if name not in keys}
     statement = insert(table).values(dict(row))
-    await connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values))
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values))
 
 
-async def replace_if_newer(
-    connection: AsyncConnection, table: Table, row: Mapping[str, object], *by: str
+def replace_if_newer(
+    connection: Connection, table: Table, row: Mapping[str, object], *by: str
 ) -> None:
     """Insert a row; one whose key is there takes these values where its ``by`` are less."""
     insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
@@ -173,7 +224,7 @@ async def replace_if_newer(
     statement = insert(table).values(dict(row))
     present = tuple_(*(table.c[name] for name in by))
     newer = tuple_(*(statement.excluded[name] for name in by))
-    await connection.execute(
+    connection.execute(
         statement.on_conflict_do_update(index_elements=keys, set_=values, where=present < newer)
     )
 
@@ -211,6 +262,8 @@ def _libpq(url: URL, seconds: float) -> dict[str, str | int]:
     return {
         "connect_timeout": max(2, int(seconds)),
         "tcp_user_timeout": milliseconds,
+        "keepalives_idle": max(1, int(seconds)),
+        "keepalives_interval": max(1, int(seconds)),
         "options": f"{options} {given if isinstance(given, str) else ' '.join(given)}".strip(),
         "application_name": "customer-transfer",
     }

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Select,
     and_,
     case,
@@ -18,7 +19,6 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import JSON
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from transfer.adapters.sql.engine import Database
 from transfer.adapters.sql.schema import deliveries, parked_tickets, tracked_cases
@@ -47,14 +47,15 @@ class SqlFigures:
     async def read(self, now: datetime) -> Reading:
         """See ``Figures.read``."""
         cases = _Cases(is_sqlite=self._database.is_sqlite)
-        async with self._database.read() as connection:
+
+        def read(connection: Connection) -> Reading:
             of_state, escalated = dict.fromkeys(OPEN_STATES, 0), 0
-            for state, number, in_queue in await connection.execute(cases.counted()):
+            for state, number, in_queue in connection.execute(cases.counted()):
                 of_state[State(state)] = number
                 escalated += in_queue
-            due = (await connection.execute(cases.maybe_due(now))).scalars()
+            due = connection.scalars(cases.maybe_due(now))
             since = [commit_due_since(Case.model_validate_json(text), now) for text in due]
-            waiting, waiting_since = (await connection.execute(_waiting())).one()
+            waiting, waiting_since = connection.execute(_waiting()).one()
             return Reading(
                 at=now,
                 of_state=of_state,
@@ -62,9 +63,11 @@ class SqlFigures:
                 commit_due_since=min((one for one in since if one), default=None),
                 notices_waiting=waiting,
                 waiting_since=waiting_since,
-                notices_failed=await _count(connection, _failed(now)),
-                tickets_parked=await _count(connection, _parked()),
+                notices_failed=connection.scalars(_failed(now)).one(),
+                tickets_parked=connection.scalars(_parked()).one(),
             )
+
+        return await self._database.read(read)
 
 
 class _Cases:
@@ -160,7 +163,3 @@ def _parked() -> Select[int]:
         .select_from(parked_tickets)
         .where(parked_tickets.c.picked_up_at.is_(null()))
     )
-
-
-async def _count(connection: AsyncConnection, wanted: Select[int]) -> int:
-    return (await connection.execute(wanted)).scalar_one()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import RowMapping, func, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, RowMapping, func, or_, select, update
 
 from transfer import tracing
 from transfer.adapters.sql.engine import Database, insert_new
@@ -30,29 +29,13 @@ class SqlLedger:
         told: Publication | None = None,
     ) -> None:
         """See ``Ledger.publish``."""
-        async with self._database.write() as connection:
-            if told is not None and told.events:
-                await track(connection, told)
-            await insert_new(connection, _evidence, [row.model_dump() for row in evidence])
-            await insert_new(connection, ticket_uses, use_of(evidence))
-            await put_out(connection, mails)
-            for transfer_id, at in opened_in(evidence):
-                await connection.execute(
-                    update(parked_tickets)
-                    .where(
-                        parked_tickets.c.transfer_id == transfer_id,
-                        parked_tickets.c.picked_up_at.is_(None),
-                        parked_tickets.c.parked_at <= at,
-                    )
-                    .values(picked_up_at=at)
-                )
+        await self._database.write(_publish, evidence, mails, told)
 
     async def uses(self, ticket_ids: Sequence[str]) -> dict[str, str]:
         """See ``Ledger.uses``."""
         wanted = select(ticket_uses).where(ticket_uses.c.ticket_id.in_(ticket_ids))
-        async with self._database.read() as connection:
-            rows = (await connection.execute(wanted)).mappings()
-            return {row["ticket_id"]: row["key"] for row in rows}
+        found = await self._database.rows(wanted) if ticket_ids else ()
+        return {row["ticket_id"]: row["key"] for row in found}
 
     async def keys(self, transfer_id: str) -> tuple[str, ...]:
         """See ``Ledger.keys``."""
@@ -63,8 +46,7 @@ class SqlLedger:
             .group_by(_evidence.c.key)
             .order_by(first)
         )
-        async with self._database.read() as connection:
-            return tuple((await connection.execute(wanted)).scalars())
+        return tuple(await self._database.read(lambda c: c.scalars(wanted).all()))
 
     async def evidence(self, key: str) -> tuple[EvidenceRow, ...]:
         """See ``Ledger.evidence``."""
@@ -73,9 +55,8 @@ class SqlLedger:
             .where(_evidence.c.key == key)
             .order_by(_evidence.c.at, _evidence.c.seq)
         )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(wanted)).mappings()
-            return tuple(EvidenceRow.model_validate(dict(row)) for row in rows)
+        found = await self._database.rows(wanted)
+        return tuple(EvidenceRow.model_validate(dict(row)) for row in found)
 
     async def due(self, now: datetime, limit: int) -> tuple[Delivery, ...]:
         """See ``Ledger.due``."""
@@ -92,56 +73,79 @@ class SqlLedger:
             # PostgreSQL: who comes second passes over these. SQLite has one writer at a time.
             .with_for_update(skip_locked=True)
         )
-        async with self._database.write() as connection:
-            rows = (await connection.execute(wanted)).mappings().all()
-            await connection.execute(
-                update(deliveries)
-                .where(table.no.in_([row["no"] for row in rows]))
-                .values(leased_until=now + LEASE)
-            )
-        return tuple(_delivery(row) for row in rows)
+
+        def lease(connection: Connection) -> Sequence[RowMapping]:
+            rows = connection.execute(wanted).mappings().all()
+            if rows:
+                leased = table.no.in_([row["no"] for row in rows])
+                connection.execute(
+                    update(deliveries).where(leased).values(leased_until=now + LEASE)
+                )
+            return rows
+
+        return tuple(_delivery(row) for row in await self._database.write(lease))
 
     async def delivered(self, delivery_id: str, at: datetime) -> None:
         """See ``Ledger.delivered``. It counts even if it had been given up; twice counts once."""
-        async with self._database.write() as connection:
-            await connection.execute(
-                update(deliveries)
-                .where(deliveries.c.id == delivery_id, deliveries.c.state != DeliveryState.SENT)
-                .values(
-                    state=DeliveryState.SENT,
-                    attempts=deliveries.c.attempts + 1,
-                    last_error="",
-                    next_try_at=None,
-                    sent_at=at,
-                    leased_until=None,
-                )
+        await self._database.execute(
+            update(deliveries)
+            .where(deliveries.c.id == delivery_id, deliveries.c.state != DeliveryState.SENT)
+            .values(
+                state=DeliveryState.SENT,
+                attempts=deliveries.c.attempts + 1,
+                last_error="",
+                next_try_at=None,
+                sent_at=at,
+                leased_until=None,
             )
+        )
 
     async def failed(self, delivery_id: str, error: str, retry_at: datetime | None) -> None:
         """See ``Ledger.failed``. What has arrived or was given up stays so."""
         state = DeliveryState.FAILED if retry_at is None else DeliveryState.PENDING
-        async with self._database.write() as connection:
-            await connection.execute(
-                update(deliveries)
-                .where(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.PENDING)
-                .values(
-                    state=state,
-                    attempts=deliveries.c.attempts + 1,
-                    last_error=one_line(error),
-                    next_try_at=retry_at,
-                    leased_until=None,
-                )
+        await self._database.execute(
+            update(deliveries)
+            .where(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.PENDING)
+            .values(
+                state=state,
+                attempts=deliveries.c.attempts + 1,
+                last_error=one_line(error),
+                next_try_at=retry_at,
+                leased_until=None,
             )
+        )
 
     async def deliveries(self, key: str) -> tuple[Delivery, ...]:
         """See ``Ledger.deliveries``."""
         table = deliveries.c
         wanted = select(deliveries).where(table.key == key).order_by(table.created_at, table.no)
-        async with self._database.read() as connection:
-            return tuple(_delivery(row) for row in (await connection.execute(wanted)).mappings())
+        return tuple(_delivery(row) for row in await self._database.rows(wanted))
 
 
 _evidence = evidence  # the class has a method of this name
+
+
+def _publish(
+    connection: Connection,
+    rows: Sequence[EvidenceRow],
+    notices: Sequence[Delivery],
+    told: Publication | None,
+) -> None:
+    if told is not None and told.events:
+        track(connection, told)
+    insert_new(connection, evidence, [row.model_dump() for row in rows])
+    insert_new(connection, ticket_uses, use_of(rows))
+    put_out(connection, notices)
+    for transfer_id, at in opened_in(rows):
+        connection.execute(
+            update(parked_tickets)
+            .where(
+                parked_tickets.c.transfer_id == transfer_id,
+                parked_tickets.c.picked_up_at.is_(None),
+                parked_tickets.c.parked_at <= at,
+            )
+            .values(picked_up_at=at)
+        )
 
 
 def _delivery(row: RowMapping) -> Delivery:
@@ -150,7 +154,7 @@ def _delivery(row: RowMapping) -> Delivery:
 
 
 # -- what arrivals use, too ----------------------------------------------------------------------
-async def put_out(connection: AsyncConnection, notices: Sequence[Delivery]) -> None:
+def put_out(connection: Connection, notices: Sequence[Delivery]) -> None:
     """Put notices into the outbox; those that are there already stay as they are."""
     rows = [
         {
@@ -160,4 +164,4 @@ async def put_out(connection: AsyncConnection, notices: Sequence[Delivery]) -> N
         }
         for notice in notices
     ]
-    await insert_new(connection, deliveries, rows)
+    insert_new(connection, deliveries, rows)

@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import BindParameter, Column, Table, bindparam, delete, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    Connection,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from transfer.adapters.loading import Changes
 from transfer.adapters.sql.schema import (
@@ -23,25 +32,23 @@ from transfer.parties import Charges, CustomerRecord, ResellerRecord, fold
 _Rows = Sequence[Mapping[str, object]]
 
 
-async def write_changes(connection: AsyncConnection, change: Changes, now: datetime) -> None:
+def write_changes(connection: Connection, change: Changes, now: datetime) -> None:
     """Write all of it; ``now`` is when a changed price begins to count."""
     known_resellers, known_customers = change.changed_resellers, change.changed_customers
-    await _insert(connection, resellers, [_reseller(r) for r in change.new_resellers])
-    await _update(connection, resellers, [_reseller(r) for r in known_resellers])
-    await _insert(connection, customers, [_customer(c) for c in change.new_customers])
-    await _update(connection, customers, [_customer(c) for c in known_customers])
+    _insert(connection, resellers, [_reseller(r) for r in change.new_resellers])
+    _update(connection, resellers, [_reseller(r) for r in known_resellers])
+    _insert(connection, customers, [_customer(c) for c in change.new_customers])
+    _update(connection, customers, [_customer(c) for c in known_customers])
     # A move between two owners must not meet itself: all old rows go before the first new one.
     ids = [*(record.id for record in known_resellers), *(record.id for record in known_customers)]
-    await _forget(connection, administrators.c.account, ids)
-    await _forget(connection, reseller_aliases.c.reseller, [r.id for r in known_resellers])
-    numbers = await _numbers(connection)
-    await _forget(
-        connection, customer_domains.c.customer_no, [numbers[c.id] for c in known_customers]
-    )
+    _forget(connection, administrators.c.account, ids)
+    _forget(connection, reseller_aliases.c.reseller, [r.id for r in known_resellers])
+    numbers = _numbers(connection)
+    _forget(connection, customer_domains.c.customer_no, [numbers[c.id] for c in known_customers])
     written_resellers = (*change.new_resellers, *known_resellers)
     written_customers = (*change.new_customers, *known_customers)
-    await _insert(connection, administrators, _people((*written_resellers, *written_customers)))
-    await _insert(
+    _insert(connection, administrators, _people((*written_resellers, *written_customers)))
+    _insert(
         connection,
         reseller_aliases,
         [
@@ -50,7 +57,7 @@ async def write_changes(connection: AsyncConnection, change: Changes, now: datet
             for position, alias in enumerate(record.aliases)
         ],
     )
-    await _insert(
+    _insert(
         connection,
         customer_domains,
         [
@@ -60,8 +67,8 @@ async def write_changes(connection: AsyncConnection, change: Changes, now: datet
         ],
     )
     for record in known_customers:
-        await _reprice(connection, numbers[record.id], record.charges, now)
-    await _insert(
+        _reprice(connection, numbers[record.id], record.charges, now)
+    _insert(
         connection,
         billing_assignments,
         [
@@ -74,7 +81,7 @@ async def write_changes(connection: AsyncConnection, change: Changes, now: datet
             for record in change.new_customers
         ],
     )
-    await _insert(
+    _insert(
         connection,
         panel_access,
         [
@@ -88,52 +95,48 @@ async def write_changes(connection: AsyncConnection, change: Changes, now: datet
     )
 
 
-async def _reprice(
-    connection: AsyncConnection, number: int, charges: Charges, now: datetime
-) -> None:
+def _reprice(connection: Connection, number: int, charges: Charges, now: datetime) -> None:
     """Split the open assignment where the charges change; one not begun yet is simply changed."""
     billed = billing_assignments
     opened = (billed.c.customer_no == number) & billed.c.ends_at.is_(None)
-    row = (await connection.execute(select(billed).where(opened))).mappings().one()
+    row = (connection.execute(select(billed).where(opened))).mappings().one()
     if Charges.model_validate(dict(row)) == charges:
         return
     if row["starts_at"] >= now:
-        await connection.execute(update(billed).where(opened).values(**charges.model_dump()))
+        connection.execute(update(billed).where(opened).values(**charges.model_dump()))
         return
-    await connection.execute(update(billed).where(opened).values(ends_at=now))
-    await connection.execute(
+    connection.execute(update(billed).where(opened).values(ends_at=now))
+    connection.execute(
         insert(billed).values(
             customer_no=number, reseller=row["reseller"], starts_at=now, **charges.model_dump()
         )
     )
 
 
-async def _numbers(connection: AsyncConnection) -> dict[str, int]:
-    rows = (await connection.execute(select(customers.c.id, customers.c.no))).mappings()
+def _numbers(connection: Connection) -> dict[str, int]:
+    rows = (connection.execute(select(customers.c.id, customers.c.no))).mappings()
     return {row["id"]: row["no"] for row in rows}
 
 
-async def _insert(connection: AsyncConnection, table: Table, rows: _Rows) -> None:
+def _insert(connection: Connection, table: Table, rows: _Rows) -> None:
     if rows:
-        await connection.execute(insert(table), list(map(dict, rows)))
+        connection.execute(insert(table), list(map(dict, rows)))
 
 
-async def _update(connection: AsyncConnection, table: Table, rows: _Rows) -> None:
+def _update(connection: Connection, table: Table, rows: _Rows) -> None:
     if rows:
         values: dict[str, BindParameter[object]] = {
             name: bindparam(name) for name in rows[0] if name != "id"
         }
-        await connection.execute(
+        connection.execute(
             update(table).where(table.c.id == bindparam("at_id")).values(values),
             [{**row, "at_id": row["id"]} for row in rows],
         )
 
 
-async def _forget(
-    connection: AsyncConnection, column: Column[object], owners: Sequence[object]
-) -> None:
+def _forget(connection: Connection, column: Column[object], owners: Sequence[object]) -> None:
     if owners:
-        await connection.execute(
+        connection.execute(
             delete(column.table).where(column == bindparam("owner")),
             [{"owner": owner} for owner in owners],
         )

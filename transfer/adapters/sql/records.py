@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from sqlalchemy import ColumnElement, RowMapping, Select, select, true
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, select, true
 
 from transfer.adapters.moves import PanelAccess
 from transfer.adapters.sql.schema import (
@@ -21,14 +20,14 @@ from transfer.adapters.sql.schema import (
 from transfer.parties import Assignment, Charges, CustomerRecord, Person, ResellerRecord
 
 
-async def read_resellers(
-    connection: AsyncConnection, where: ColumnElement[bool] | None = None
+def read_resellers(
+    connection: Connection, where: ColumnElement[bool] | None = None
 ) -> list[ResellerRecord]:
     """Read the resellers that fulfil ``where``; all without it. In the order of their ids."""
     where = true() if where is None else where
     chosen = select(resellers.c.id).where(where)
     aliases = _grouped(
-        await _rows(
+        _rows(
             connection,
             select(reseller_aliases.c.reseller.label("owner"), reseller_aliases.c.alias)
             .where(reseller_aliases.c.reseller.in_(chosen))
@@ -36,21 +35,21 @@ async def read_resellers(
         ),
         "alias",
     )
-    people = await _people(connection, chosen)
+    people = read_people(connection, chosen)
     return [
         ResellerRecord.model_validate(
             {
                 **row,
                 "aliases": tuple(aliases[row["id"]]),
-                "administrators": tuple(people[row["id"]]),
+                "administrators": people[row["id"]],
             }
         )
-        for row in await _rows(connection, select(resellers).where(where).order_by(resellers.c.id))
+        for row in _rows(connection, select(resellers).where(where).order_by(resellers.c.id))
     ]
 
 
-async def read_customers(
-    connection: AsyncConnection, where: ColumnElement[bool] | None = None
+def read_customers(
+    connection: Connection, where: ColumnElement[bool] | None = None
 ) -> list[CustomerRecord]:
     """Read the customers that fulfil ``where``; all without it. In the order of their ids.
 
@@ -59,7 +58,7 @@ async def read_customers(
     where = true() if where is None else where
     billed = billing_assignments
     domains = _grouped(
-        await _rows(
+        _rows(
             connection,
             select(customers.c.id.label("owner"), customer_domains.c.a_label)
             .join(customers, customers.c.no == customer_domains.c.customer_no)
@@ -68,8 +67,8 @@ async def read_customers(
         ),
         "a_label",
     )
-    people = await _people(connection, select(customers.c.id).where(where))
-    found = await _rows(
+    people = read_people(connection, select(customers.c.id).where(where))
+    found = _rows(
         connection,
         select(customers, billed.c.plan, billed.c.price, billed.c.currency)
         .join(billed, (billed.c.customer_no == customers.c.no) & billed.c.ends_at.is_(None))
@@ -82,17 +81,17 @@ async def read_customers(
                 **row,
                 "domains": tuple(domains[row["id"]]),
                 "charges": _charges(row),
-                "administrators": tuple(people[row["id"]]),
+                "administrators": people[row["id"]],
             }
         )
         for row in found
     ]
 
 
-async def read_assignments(connection: AsyncConnection, customer: str) -> tuple[Assignment, ...]:
+def read_assignments(connection: Connection, customer: str) -> tuple[Assignment, ...]:
     """Read all billing assignments of a customer id, oldest first."""
     billed = billing_assignments
-    found = await _rows(
+    found = _rows(
         connection,
         select(billed)
         .join(customers, customers.c.no == billed.c.customer_no)
@@ -107,9 +106,9 @@ async def read_assignments(connection: AsyncConnection, customer: str) -> tuple[
     )
 
 
-async def read_panel(connection: AsyncConnection, customer: str) -> tuple[PanelAccess, ...]:
+def read_panel(connection: Connection, customer: str) -> tuple[PanelAccess, ...]:
     """Read which resellers reached a customer's control panel, oldest first."""
-    found = await _rows(
+    found = _rows(
         connection,
         select(panel_access)
         .join(customers, customers.c.no == panel_access.c.customer_no)
@@ -119,31 +118,24 @@ async def read_panel(connection: AsyncConnection, customer: str) -> tuple[PanelA
     return tuple(PanelAccess.model_validate(dict(row)) for row in found)
 
 
-async def read_people(connection: AsyncConnection, account: str) -> tuple[Person, ...]:
-    """Read the administrators of a reseller's or customer's id, in the order of the file."""
-    chosen = select(administrators.c.account).where(administrators.c.account == account)
-    return tuple((await _people(connection, chosen))[account])
-
-
-async def _people(
-    connection: AsyncConnection, accounts: Select[str]
-) -> Mapping[str, Sequence[Person]]:
-    people: defaultdict[str, list[Person]] = defaultdict(list)
-    for row in await _rows(
+def read_people(
+    connection: Connection, accounts: Collection[str] | Select[str]
+) -> dict[str, tuple[Person, ...]]:
+    """Read the administrators of resellers' and customers' ids, in the order of the file."""
+    people: defaultdict[str, tuple[Person, ...]] = defaultdict(tuple)
+    for row in _rows(
         connection,
         select(administrators)
         .where(administrators.c.account.in_(accounts))
         .order_by(administrators.c.position),
     ):
         person = Person(id=row["person"], name=row["name"], email=row["email"])
-        people[row["account"]].append(person)
+        people[row["account"]] += (person,)
     return people
 
 
-async def _rows(
-    connection: AsyncConnection, statement: Select[*tuple[object, ...]]
-) -> Sequence[RowMapping]:
-    return (await connection.execute(statement)).mappings().all()
+def _rows(connection: Connection, statement: Select[*tuple[object, ...]]) -> Sequence[RowMapping]:
+    return connection.execute(statement).mappings().all()
 
 
 def _charges(row: RowMapping) -> Charges:

@@ -46,11 +46,7 @@ async def upgrade(url: str) -> None:
             except OSError as error:
                 raise Unreachable(f"No folder for {database.name}: {error}") from None
             await _connected(database)
-        async with database.write() as connection:
-            if not database.is_sqlite:
-                await connection.execute(text("SET LOCAL statement_timeout = 0"))
-                await connection.execute(text(f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})"))
-            await connection.run_sync(_upgrade)
+        await database.write(_upgrade)
 
 
 async def check(url: str) -> SchemaState:
@@ -63,8 +59,7 @@ async def check(url: str) -> SchemaState:
     async with _opened(url) as database:
         if database.path is not None and not database.path.exists():
             return SchemaState.MISSING  # connecting would make an empty file
-        async with database.read() as connection:
-            found = await connection.run_sync(_revision)
+        found = await database.read(_revision)
     scripts = ScriptDirectory.from_config(_config())
     if found is None:
         return SchemaState.MISSING
@@ -81,7 +76,7 @@ async def is_current(url: str) -> bool:
 
 @asynccontextmanager
 async def _opened(url: str) -> AsyncGenerator[Database, None]:
-    database = Database(url, pool_size=1)
+    database = Database(url, at_once=1)
     try:
         yield database
     finally:
@@ -96,11 +91,10 @@ async def _connected(database: Database) -> None:
     """
     for _ in range(_TRIES - 1):
         with suppress(Unreachable):
-            async with database.read():
-                return
+            await database.read(_revision)
+            return
         await asyncio.sleep(_PAUSE_SECONDS)
-    async with database.read():
-        return
+    await database.read(_revision)
 
 
 def _config() -> Config:
@@ -110,6 +104,9 @@ def _config() -> Config:
 
 
 def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_SETUP_LOCK})"))
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import product
 
-from sqlalchemy import and_, delete, literal, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, and_, delete, literal, select
 
 from transfer.adapters.sql.engine import Database, replace_if_newer
 from transfer.adapters.sql.schema import tracked_cases, tracking_revocations
@@ -34,18 +34,19 @@ class SqlTracking:
                 and_(revoked.key == asked.c.key, revoked.party == party.value),
             )
         )
-        async with self._database.read() as connection:
-            row = (await connection.execute(wanted)).one()
-        known = None if row.case is None else Case.model_validate_json(row.case)
-        return Tracked(case=known, at=row.at, revoked_before=row.before)
+        (row,) = await self._database.rows(wanted)
+        known = None if row["case"] is None else Case.model_validate_json(row["case"])
+        return Tracked(case=known, at=row["at"], revoked_before=row["before"])
 
     async def revoke(self, keys: Sequence[str], parties: Sequence[Party], before: datetime) -> None:
         """See ``Tracking.revoke``."""
-        async with self._database.write() as connection:
-            for key in keys:
-                for party in parties:
-                    row = {"key": key, "party": party.value, "before": before}
-                    await replace_if_newer(connection, tracking_revocations, row, "before")
+
+        def all_of_them(connection: Connection) -> None:
+            for key, party in product(keys, parties):
+                row = {"key": key, "party": party.value, "before": before}
+                replace_if_newer(connection, tracking_revocations, row, "before")
+
+        await self._database.write(all_of_them)
 
     async def forget(self, before: datetime) -> None:
         """See ``Tracking.forget``."""
@@ -53,12 +54,11 @@ class SqlTracking:
             (tracked_cases, tracked_cases.c.at),
             (tracking_revocations, tracking_revocations.c.before),
         ):
-            async with self._database.write() as connection:
-                await connection.execute(delete(table).where(at < before))
+            await self._database.execute(delete(table).where(at < before))
 
 
 # -- what the ledger uses, too -------------------------------------------------------------------
-async def track(connection: AsyncConnection, told: Publication) -> None:
+def track(connection: Connection, told: Publication) -> None:
     """Keep a case as its parties are told of it now, unless a later one is kept.
 
     Its time comes before its number: a workflow task that is run again may count anew.
@@ -69,4 +69,4 @@ async def track(connection: AsyncConnection, told: Publication) -> None:
         "at": told.events[-1].at,
         "case": told.case.model_dump_json(exclude={"evidence"}),
     }
-    await replace_if_newer(connection, tracked_cases, row, "at", "told")
+    replace_if_newer(connection, tracked_cases, row, "at", "told")
