@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 from datetime import UTC, datetime
 from email.errors import HeaderParseError
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -23,6 +24,22 @@ from transfer.values import one_line
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _REFUSES_FOR_GOOD = 500
 _MAX_REPLY = 200
+
+
+class _Headers(HeaderRegistry):
+    """Headers, each parsed once: ours are few and alike, and parsing costs more than sending."""
+
+    def __call__(self, name: str, value: str) -> BaseHeader:
+        return _header(name, value)
+
+
+@lru_cache(maxsize=500)
+def _header(name: str, value: str) -> BaseHeader:
+    return HeaderRegistry.__call__(_HEADERS, name, value)
+
+
+_HEADERS = _Headers()
+_FORM = SMTP.clone(header_factory=_HEADERS)
 
 
 class _Server(NamedTuple):
@@ -52,7 +69,7 @@ class SmtpMailer:
         self._timeout = timeout
         if "@" not in self._sender:
             raise ValueError("The sender of mails must be an address like transfers@example.com.")
-        EmailMessage(policy=SMTP)["From"] = mail_from  # a line break in it shows here, not later
+        EmailMessage(policy=_FORM)["From"] = mail_from  # a line break in it shows here, not later
 
     async def send(self, mail: Mail) -> None:
         """Hand a mail to the server.
@@ -171,9 +188,9 @@ def _recipient(address: str) -> Address:
 
 
 def _message(mail: Mail, to: Address, mail_from: str) -> EmailMessage:
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_FORM)
     message["From"] = mail_from
-    message["To"] = to
+    message["To"] = str(to)
     message["Subject"] = mail.subject
     message["Date"] = format_datetime(datetime.now(UTC))
     message["Message-ID"] = mail.message_id
