@@ -48,7 +48,7 @@ def configure(*, level: str = "INFO", style: str = "json") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("alembic", "aiosqlite", "mail.log", "asyncio", "uvicorn"):
+    for chatty in ("alembic", "mail.log", "asyncio", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     workflow.logger.workflow_info_on_message = False
     activity.logger.activity_info_on_message = False

@@ -9,7 +9,7 @@ from transfer import errors
 from transfer.errors import TransferError, non_retryable_names
 from transfer.temporal import COMMIT, PATIENT
 
-WITH_IO = ("sqlalchemy", "jinja2", "aiosmtplib", "psycopg", "typer", "aiosqlite", "rich", "alembic")
+WITH_IO = ("sqlalchemy", "jinja2", "aiosmtplib", "psycopg", "typer", "rich", "alembic")
 
 
 def test_no_module_with_io_is_imported_by_the_workflows() -> None:
