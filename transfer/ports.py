@@ -157,8 +157,8 @@ class Ledger(Protocol):
         """
         ...
 
-    async def delivered(self, delivery_id: str, at: datetime) -> None:
-        """Note that a delivery arrived."""
+    async def delivered(self, delivery_ids: Sequence[str], at: datetime) -> None:
+        """Note that deliveries arrived."""
         ...
 
     async def failed(self, delivery_id: str, error: str, retry_at: datetime | None) -> None:
@@ -271,6 +271,10 @@ class Mailer(Protocol):
             Unreachable: try again later (connection refused, 4xx).
             MailRefused: the server will never take this mail (5xx).
         """
+        ...
+
+    async def rest(self) -> None:
+        """Let go of what was kept for the next mail: there is none for now."""
         ...
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from asyncio import FIRST_COMPLETED
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 
@@ -89,8 +91,10 @@ class Postman:
                     async with asyncio.timeout(LAST_ROUND.total_seconds()):
                         await going
                         await self.told_aside()
+                        await self._mailer.rest()
                 raise
             if tried == 0:
+                await self._mailer.rest()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._poll_every.total_seconds()):
                         await self._woken.wait()
@@ -106,10 +110,17 @@ class Postman:
         due = await self._ledger.due(self._clock(), AT_ONCE)
         for alert in due:
             if alert.channel and len(self._aside) < MAX_ASIDE:
-                task = asyncio.create_task(self._deliver(alert))
-                self._aside.add(task)
-                task.add_done_callback(self._aside.discard)
-        await asyncio.gather(*(self._deliver(one) for one in due if not one.channel))
+                telling = asyncio.create_task(self._tell_aside(alert))
+                self._aside.add(telling)
+                telling.add_done_callback(self._aside.discard)
+        under_way = {asyncio.create_task(self._attempt(one)) for one in due if not one.channel}
+        try:
+            while under_way:
+                done, under_way = await asyncio.wait(under_way, return_when=FIRST_COMPLETED)
+                await self._record([task.result() for task in done])
+        finally:
+            for task in under_way:
+                task.cancel()
         return len(due)
 
     async def told_aside(self) -> None:
@@ -125,44 +136,44 @@ class Postman:
             log.exception("outbox_not_read")
         return 0
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        keys = {
-            "delivery": delivery.id,
-            "key": delivery.key,
-            "notice": delivery.event,
-            "reader": delivery.reader,
-            "channel": delivery.channel or _way(delivery),
-        }
+    async def _tell_aside(self, alert: Delivery) -> None:
+        await self._record([await self._attempt(alert)])
+
+    async def _attempt(self, delivery: Delivery) -> _Attempt:
         with tracing.span(
-            f"deliver {delivery.event}", within=delivery.trace or "", channel=keys["channel"]
+            f"deliver {delivery.event}", within=delivery.trace or "", channel=_channel(delivery)
         ) as delivering:
             error = await self._try(delivery)
             if error is not None:
                 tracing.failed(delivering, error)
+        return _Attempt(delivery, error)
+
+    async def _record(self, attempts: Sequence[_Attempt]) -> None:
+        """Record what became of deliveries; those that arrived together in one transaction."""
         now = self._clock()
-        try:
-            if error is None:
-                self._count(delivery, "delivered")
-                await self._ledger.delivered(delivery.id, now)
-                log.info("notice_delivered", **keys)
-                return
-            retry_at = self._retry_at(delivery, error, now)
-            self._count(delivery, "delayed" if retry_at else "given_up")
-            text = f"{type(error).__name__}: {error}"
-            await self._ledger.failed(delivery.id, text, retry_at)
-        except Unreachable as away:
-            # The lease runs out, and the same mail goes again, under the same Message-ID.
-            log.warning("notice_not_recorded", error=str(away), **keys)
-            return
-        except Exception:  # one delivery must not stop the others
-            log.exception("notice_not_recorded", **keys)
+        arrived = [delivery for delivery, error in attempts if error is None]
+        for delivery in arrived:
+            self._count(delivery, "delivered")
+        ids = [delivery.id for delivery in arrived]
+        if arrived and await _recorded(arrived, self._ledger.delivered(ids, now)):
+            for delivery in arrived:
+                log.info("notice_delivered", **_keys(delivery))
+        for delivery, error in attempts:
+            if error is not None:
+                await self._record_failure(delivery, error, now)
+
+    async def _record_failure(self, delivery: Delivery, error: Exception, now: datetime) -> None:
+        retry_at = self._retry_at(delivery, error, now)
+        self._count(delivery, "delayed" if retry_at else "given_up")
+        text = f"{type(error).__name__}: {error}"
+        if not await _recorded([delivery], self._ledger.failed(delivery.id, text, retry_at)):
             return
         unforeseen = None if isinstance(error, TransferError) else error
+        told = {"error": text, "exc_info": unforeseen, **_keys(delivery)}
         if retry_at is None:
-            log.error("notice_given_up", error=text, exc_info=unforeseen, **keys)
+            log.error("notice_given_up", **told)
         else:
-            again = retry_at.isoformat()
-            log.warning("notice_delayed", error=text, retry_at=again, exc_info=unforeseen, **keys)
+            log.warning("notice_delayed", retry_at=retry_at.isoformat(), **told)
 
     def _count(self, delivery: Delivery, outcome: str) -> None:
         labels = {"channel": "staff" if delivery.channel else _way(delivery), "outcome": outcome}
@@ -205,6 +216,42 @@ class Postman:
         doubled = self._first_retry * 2 ** min(delivery.attempts, 10)
         retry_at = now + min(doubled, LONGEST_RETRY)
         return retry_at if retry_at < delivery.created_at + GIVE_UP_AFTER else None
+
+
+class _Attempt(NamedTuple):
+    delivery: Delivery
+    error: Exception | None
+    """``None`` where it arrived."""
+
+
+async def _recorded(deliveries: Sequence[Delivery], recording: Awaitable[None]) -> bool:
+    """Whether the ledger took it. If not, the same goes again, under the same Message-ID."""
+    try:
+        await recording
+    except Unreachable as away:
+        for delivery in deliveries:
+            log.warning("notice_not_recorded", error=str(away), **_keys(delivery))
+    except Exception:  # one delivery must not stop the others
+        for delivery in deliveries:
+            log.exception("notice_not_recorded", **_keys(delivery))
+    else:
+        return True
+    return False
+
+
+def _keys(delivery: Delivery) -> dict[str, str]:
+    """By what a log line about a delivery is found."""
+    return {
+        "delivery": delivery.id,
+        "key": delivery.key,
+        "notice": delivery.event,
+        "reader": delivery.reader,
+        "channel": _channel(delivery),
+    }
+
+
+def _channel(delivery: Delivery) -> str:
+    return delivery.channel or _way(delivery)
 
 
 def _way(delivery: Delivery) -> str:

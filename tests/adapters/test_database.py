@@ -46,7 +46,7 @@ EVERY_CALL: list[Callable[[Stores], Awaitable[object]]] = [
     lambda s: s.ledger.uses(["1001"]),
     lambda s: s.ledger.evidence("k1"),
     lambda s: s.ledger.due(NOW, 1),
-    lambda s: s.ledger.delivered("d1", NOW),
+    lambda s: s.ledger.delivered(["d1"], NOW),
     lambda s: s.ledger.failed("d1", "error", None),
     lambda s: s.ledger.deliveries("k1"),
     lambda s: s.staff_queue.escalations(),

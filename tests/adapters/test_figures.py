@@ -137,7 +137,7 @@ async def test_what_no_database_can_hold_is_in_no_ones_way(stores: Stores) -> No
 async def test_notices_that_wait_are_counted_and_the_oldest_is_known(stores: Stores) -> None:
     for number in range(4):
         await stores.ledger.publish([], [delivery(f"d{number}", created_at=NOW + number * HOUR)])
-    await stores.ledger.delivered("d0", NOW + HOUR)
+    await stores.ledger.delivered(["d0"], NOW + HOUR)
     await stores.ledger.failed("d1", "away", NOW + DAY)
     await stores.ledger.failed("d2", "no such address", None)
     read = await stores.figures.read(NOW + DAY)

@@ -23,7 +23,7 @@ async def test_evidence_is_kept_in_order_and_read_back_as_it_was(stores: Stores)
 async def test_the_same_rows_again_change_nothing(stores: Stores) -> None:
     """What is written stays: evidence is not edited, a mail on its way not begun again."""
     await stores.ledger.publish([row(1)], [delivery("d1")])
-    await stores.ledger.delivered("d1", NOW)
+    await stores.ledger.delivered(["d1"], NOW)
     await stores.ledger.publish([row(1, who="mallory"), row(2)], [delivery("d1"), delivery("d2")])
     assert await stores.ledger.evidence("k1") == (row(1), row(2))
     one, two = await stores.ledger.deliveries("k1")
@@ -90,8 +90,8 @@ async def test_a_delivered_mail_is_sent_and_not_due_any_more(stores: Stores) -> 
     """Twice delivered is once delivered."""
     await stores.ledger.publish([], [delivery("d1")])
     await stores.ledger.failed("d1", "451 later", NOW + MINUTE)
-    await stores.ledger.delivered("d1", NOW + 2 * MINUTE)
-    await stores.ledger.delivered("d1", NOW + 3 * MINUTE)
+    await stores.ledger.delivered(["d1"], NOW + 2 * MINUTE)
+    await stores.ledger.delivered(["d1"], NOW + 3 * MINUTE)
     assert await stores.ledger.deliveries("k1") == (
         delivery("d1").model_copy(
             update={"state": DeliveryState.SENT, "attempts": 2, "sent_at": NOW + 2 * MINUTE}
@@ -121,7 +121,7 @@ async def test_a_delivery_given_up_stays_for_staff_to_see(stores: Stores) -> Non
     assert (given_up.state, given_up.attempts) == (DeliveryState.FAILED, 1)
     assert given_up.last_error == "550 no such mailbox"
     assert await stores.ledger.due(NOW + 9 * MINUTE, 10) == ()
-    await stores.ledger.delivered("d1", NOW)
+    await stores.ledger.delivered(["d1"], NOW)
     (arrived,) = await stores.ledger.deliveries("k1")
     assert arrived.state is DeliveryState.SENT
 
@@ -129,15 +129,28 @@ async def test_a_delivery_given_up_stays_for_staff_to_see(stores: Stores) -> Non
 async def test_a_failure_reported_after_the_arrival_changes_nothing(stores: Stores) -> None:
     """Of two takers the one who delivered is right."""
     await stores.ledger.publish([], [delivery("d1")])
-    await stores.ledger.delivered("d1", NOW)
+    await stores.ledger.delivered(["d1"], NOW)
     await stores.ledger.failed("d1", "451 later", NOW)
     (sent,) = await stores.ledger.deliveries("k1")
     assert (sent.state, sent.last_error) == (DeliveryState.SENT, "")
 
 
+async def test_what_arrived_together_is_noted_together(stores: Stores) -> None:
+    """One that nobody knows, or that arrived before, changes nothing for the others."""
+    await stores.ledger.publish([], [delivery("d1"), delivery("d2"), delivery("d3")])
+    await stores.ledger.delivered(["d1"], NOW)
+    await stores.ledger.delivered(["d9", "d1", "d2"], NOW + MINUTE)
+    sent = [(one.id, one.state, one.sent_at) for one in await stores.ledger.deliveries("k1")]
+    assert sorted(sent) == [
+        ("d1", DeliveryState.SENT, NOW),
+        ("d2", DeliveryState.SENT, NOW + MINUTE),
+        ("d3", DeliveryState.PENDING, None),
+    ]
+
+
 async def test_a_delivery_that_does_not_exist_is_no_error(stores: Stores) -> None:
     """There is nothing to note."""
-    await stores.ledger.delivered("d9", NOW)
+    await stores.ledger.delivered(["d9"], NOW)
     await stores.ledger.failed("d9", "451", NOW)
     assert await stores.ledger.deliveries("k1") == ()
 

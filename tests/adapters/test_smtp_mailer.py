@@ -37,6 +37,8 @@ class Server:
         self.options: dict[str, Any] = {}
         self.after_data = False
         self.port = 0
+        self.sessions: list[SMTP] = []
+        self.mailers: list[SmtpMailer] = []
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -50,7 +52,15 @@ class Server:
             await self._server.wait_closed()
 
     def _protocol(self) -> SMTP:
-        return SMTP(self, hostname="test", loop=asyncio.get_running_loop(), **self.options)
+        loop = asyncio.get_running_loop()
+        self.sessions.append(SMTP(self, hostname="test", loop=loop, **self.options))
+        return self.sessions[-1]
+
+    def hang_up(self) -> None:
+        """Cut off everybody who is connected."""
+        for session in self.sessions:
+            if isinstance(session.transport, asyncio.WriteTransport):
+                session.transport.abort()
 
     async def handle_MAIL(  # noqa: N802
         self, _smtp: SMTP, _session: Session, envelope: Envelope, address: str, options: list[str]
@@ -91,13 +101,17 @@ async def server() -> AsyncIterator[Server]:
     server = Server()
     await server.start()
     yield server
+    for one in server.mailers:
+        await one.rest()
     await server.stop()
 
 
 def mailer(
     server: Server, *, scheme: str = "smtp", login: str = "", timeout: float = 5
 ) -> SmtpMailer:
-    return SmtpMailer(f"{scheme}://{login}127.0.0.1:{server.port}", SENDER, timeout)
+    made = SmtpMailer(f"{scheme}://{login}127.0.0.1:{server.port}", SENDER, timeout)
+    server.mailers.append(made)
+    return made
 
 
 async def test_a_mail_arrives_with_all_its_headers_and_both_texts(server: Server) -> None:
@@ -199,8 +213,41 @@ async def test_a_server_that_never_answers_is_given_up_after_the_timeout() -> No
 async def test_a_server_that_dies_after_taking_the_mail_has_it(server: Server) -> None:
     """A farewell that fails must not send the mail a second time."""
     server.after_data = True
-    await mailer(server).send(MAIL)
+    sender = mailer(server)
+    await sender.send(MAIL)
+    await sender.rest()
     assert len(server.envelopes) == 1
+
+
+async def test_mails_in_a_row_go_over_one_connection_until_the_rest(server: Server) -> None:
+    """Most of the work of a mail is to connect."""
+    sender = mailer(server)
+    for _ in range(3):
+        await sender.send(MAIL)
+    assert (len(server.envelopes), len(server.sessions)) == (3, 1)
+    await sender.rest()
+    await sender.send(MAIL)
+    assert (len(server.envelopes), len(server.sessions)) == (4, 2)
+
+
+async def test_a_refused_mail_costs_the_next_one_nothing(server: Server) -> None:
+    """Its connection is given up with it, whatever the server thinks of that."""
+    sender = mailer(server)
+    server.answers["DATA"] = "550 no"
+    with pytest.raises(MailRefused):
+        await sender.send(MAIL)
+    del server.answers["DATA"]
+    await sender.send(MAIL)
+    assert len(server.envelopes) == 1
+
+
+async def test_a_connection_that_was_cut_off_meanwhile_loses_no_mail(server: Server) -> None:
+    """A server may end a connection that waits, or be started anew."""
+    sender = mailer(server)
+    await asyncio.gather(*(sender.send(MAIL) for _ in range(3)))
+    server.hang_up()
+    await sender.send(MAIL)
+    assert (len(server.envelopes), len(server.sessions)) == (4, 4)
 
 
 async def test_a_password_never_travels_in_the_clear_and_is_in_no_error(server: Server) -> None:

@@ -92,7 +92,7 @@ class People:
         self._town = town
         self._client = client
         url = town.database.url(town.database.port)
-        self._database = Database(url, timeout=timedelta(seconds=30), at_once=12)
+        self._database = Database(url, timeout=timedelta(seconds=30), pool_size=12)
         self._office = town.tracker or OwnDesk(self._database)
         self._accounts = SqlAccounts(self._database)
         self._url = f"http://127.0.0.1:{town.links['desk to gateway'].port}/tickets"

@@ -338,7 +338,7 @@ async def test_a_bug_in_the_ledger_is_survived_too(
 ) -> None:
     """It is logged, and the lease runs out."""
 
-    async def broken(_delivery_id: str, _at: datetime) -> None:
+    async def broken(_delivery_ids: list[str], _at: datetime) -> None:
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(town.ledger, "delivered", broken)

@@ -208,7 +208,7 @@ class Office:
     async def _send_some(self) -> None:
         """The postman is quick: what it has sent stays sent."""
         for delivery in await self.desk.ledger.due(self.world.now, 3):
-            await self.desk.ledger.delivered(delivery.id, self.world.now)
+            await self.desk.ledger.delivered([delivery.id], self.world.now)
             self.sent.add(delivery.id)
 
     # -- billing --------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.headerregistry import Address, BaseHeader, HeaderRegistry
@@ -52,7 +53,7 @@ class _Server(NamedTuple):
 
 
 class SmtpMailer:
-    """Hands each mail to one SMTP server, over a connection of its own.
+    """Hands mails to one SMTP server. A connection is kept for the next mail until the ``rest``.
 
     ``url`` is ``smtp://host:port``, ``smtp+starttls://user:password@host:port`` or ``smtps://…``,
     with user and password percent-encoded. A password never travels in the clear: with one, even
@@ -67,6 +68,7 @@ class SmtpMailer:
         self._from = mail_from
         self._sender = parseaddr(mail_from)[1]
         self._timeout = timeout
+        self._idle: list[aiosmtplib.SMTP] = []
         if "@" not in self._sender:
             raise ValueError("The sender of mails must be an address like transfers@example.com.")
         EmailMessage(policy=_FORM)["From"] = mail_from  # a line break in it shows here, not later
@@ -130,16 +132,42 @@ class SmtpMailer:
             await self._handed_over(message, to)
 
     async def _handed_over(self, message: EmailMessage, to: str) -> None:
+        async with asyncio.timeout(self._timeout):
+            client = await self._connected()
+            try:
+                await client.send_message(message, sender=self._sender, recipients=[to])
+            except BaseException:
+                client.close()
+                raise
+        self._idle.append(client)
+
+    async def _connected(self) -> aiosmtplib.SMTP:
+        """A kept connection that still answers, or a new one."""
+        while self._idle:
+            client = self._idle.pop()
+            try:
+                await client.rset()
+            except (aiosmtplib.SMTPException, OSError):
+                client.close()
+            else:
+                return client
         client = self._client()
         try:
-            async with asyncio.timeout(self._timeout):
-                await client.connect()
-                await client.send_message(message, sender=self._sender, recipients=[to])
-            # It has the mail. A farewell that fails must not send it a second time.
-            with contextlib.suppress(aiosmtplib.SMTPException, OSError):
-                await client.quit(timeout=min(2.0, self._timeout))
-        finally:
+            await client.connect()
+        except BaseException:
             client.close()
+            raise
+        return client
+
+    async def rest(self) -> None:
+        """See ``Mailer.rest``. The server has all mails, so a farewell that fails is no matter."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*map(self._leave, idle))
+
+    async def _leave(self, client: aiosmtplib.SMTP) -> None:
+        with contextlib.suppress(aiosmtplib.SMTPException, OSError):
+            await client.quit(timeout=min(2.0, self._timeout))
+        client.close()
 
     def _answered(self, code: int, reply: str) -> MailRefused | Unreachable:
         text = f"{self} answered {code} {_brief(reply)}"
@@ -198,6 +226,8 @@ def _message(mail: Mail, to: Address, mail_from: str) -> EmailMessage:
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     message.set_content(mail.text)
+    # One that nobody can guess needs not be looked for in the texts.
+    message.make_alternative(boundary=secrets.token_hex(16))
     message.add_alternative(mail.html, subtype="html")
     return message
 

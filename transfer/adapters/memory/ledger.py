@@ -78,13 +78,13 @@ class MemoryLedger(Neighbour):
         self.leases |= {one.id: now + LEASE for one in due}
         return tuple(due)
 
-    async def delivered(self, delivery_id: str, at: datetime) -> None:
+    async def delivered(self, delivery_ids: Sequence[str], at: datetime) -> None:
         """See ``Ledger.delivered``."""
         self.reach()
-        known = self.outbox.get(delivery_id)
-        if known is not None and known.state is not DeliveryState.SENT:
-            arrived = {"state": DeliveryState.SENT, "sent_at": at, "last_error": ""}
-            self._settle(known, {**arrived, "next_try_at": None})
+        for known in filter(None, map(self.outbox.get, delivery_ids)):
+            if known.state is not DeliveryState.SENT:
+                arrived = {"state": DeliveryState.SENT, "sent_at": at, "last_error": ""}
+                self._settle(known, {**arrived, "next_try_at": None})
 
     async def failed(self, delivery_id: str, error: str, retry_at: datetime | None) -> None:
         """See ``Ledger.failed``."""

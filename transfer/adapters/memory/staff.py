@@ -66,3 +66,6 @@ class MemoryMailer(Neighbour):
         if mail.to in self.refuse:
             raise MailRefused(f"550 {mail.to}: no such mailbox.")
         self.sent.append(mail)
+
+    async def rest(self) -> None:
+        """See ``Mailer.rest``."""

@@ -85,11 +85,11 @@ class SqlLedger:
 
         return tuple(_delivery(row) for row in await self._database.write(lease))
 
-    async def delivered(self, delivery_id: str, at: datetime) -> None:
+    async def delivered(self, delivery_ids: Sequence[str], at: datetime) -> None:
         """See ``Ledger.delivered``. It counts even if it had been given up; twice counts once."""
         await self._database.execute(
             update(deliveries)
-            .where(deliveries.c.id == delivery_id, deliveries.c.state != DeliveryState.SENT)
+            .where(deliveries.c.id.in_(delivery_ids), deliveries.c.state != DeliveryState.SENT)
             .values(
                 state=DeliveryState.SENT,
                 attempts=deliveries.c.attempts + 1,
