@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import faulthandler
+import os
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
-import time
+import threading
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,25 +25,27 @@ from typing import NamedTuple
 
 from temporalio.client import Client
 
-from tests.chaos import counting
-from tests.chaos.counting import Count
+from tests.chaos import quiet
+from tests.chaos.counting import Count, counted
+from tests.chaos.found import found
 from tests.chaos.people import Lived, People, administrators, connected
 from tests.chaos.plan import Plan, planned
-from tests.chaos.town import Town
+from tests.chaos.town import Town, end_all
 
 
 class Form(NamedTuple):
-    """How large a run is; times are in seconds."""
+    """How large a run is, and how long all of it may take. Times are in seconds."""
 
     transfers: int
     seconds: float
     quiet_within: float
+    at_most: float
 
 
-FULL, SHORT = Form(300, 120, 360), Form(40, 22, 90)
-RT = Form(16, 40, 300)
+FULL, SHORT = Form(300, 120, 360, 600), Form(40, 22, 90, 170)
+RT = Form(16, 40, 300, 420)
 """Request Tracker is no system for load."""
-_TOLD_EVERY = 5.0
+_LOOKS_EVERY = 2.0
 SHOWN = 20
 """Stories of what is wrong that are printed; all of them are in the folder."""
 
@@ -49,9 +55,7 @@ class Asked:
     """What the command line asks for."""
 
     seed: int
-    transfers: int
-    seconds: float
-    quiet_within: float
+    form: Form
     tracker: bool
     again: str
 
@@ -59,30 +63,54 @@ class Asked:
 def main() -> int:
     """Run, print what was done and counted, and return the exit code."""
     asked = _asked()
+    transfers, seconds, _, at_most = asked.form
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     folder.chmod(0o755)  # PostgreSQL does not run as root
-    plan = planned(asked.seed, asked.transfers, asked.seconds, tracker=asked.tracker)
-    say(f"chaos: seed {asked.seed}, {asked.transfers} transfers, {asked.seconds:g} s of faults")
+    found = f"Logs and data are in {folder}\nagain: {asked.again}"
+    say(f"chaos: seed {asked.seed}, {transfers} transfers, {seconds:g} s of faults")
+    watch = threading.Timer(at_most + 10, _hangs, [found])
+    watch.daemon = True
+    watch.start()
     try:
-        wrong = asyncio.run(_run(plan, asked, folder))
-    except BaseException:
-        say(f"chaos: broken off. Logs and data are in {folder}\nagain: {asked.again}")
-        raise
+        wrong = asyncio.run(_run(asked, folder))
+    except BaseException as error:  # noqa: BLE001 - it is told, and the exit code is of a failure
+        traceback.print_exc(file=sys.stdout)
+        why = "not over in time" if isinstance(error, TimeoutError) else f"broken off by {error!r}"
+        say(f"chaos: {why}. What it was at is the last line above the stack. {found}")
+        return 1
+    finally:
+        end_all()  # what a thread began after the town was closed
     if wrong:
         (folder / "wrong.txt").write_text("\n\n".join(wrong))
         for story in wrong[:SHOWN]:
             say(f"WRONG: {story}")
-        say(f"chaos: {len(wrong)} things are wrong. Logs and data are in {folder}")
-        say(f"again: {asked.again}")
+        say(f"chaos: {len(wrong)} things are wrong. {found}")
         return 1
     shutil.rmtree(folder)
     say(f"chaos: all is well. Again: {asked.again}")
     return 0
 
 
-async def _run(plan: Plan, asked: Asked, folder: Path) -> list[str]:
-    town, began = Town(folder, say), time.monotonic()
-    lived: list[Lived] = []
+def _hangs(found: str) -> None:
+    """Break off, though nothing in this program moves any more."""
+    faulthandler.dump_traceback()
+    say(f"chaos: hangs, as the stacks above tell. {found}")
+    end_all()
+    os._exit(1)
+
+
+async def _run(asked: Asked, folder: Path) -> list[str]:
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    async with asyncio.timeout(asked.form.at_most):
+        return await _live(asked, folder)
+
+
+async def _live(asked: Asked, folder: Path) -> list[str]:
+    form, loop = asked.form, asyncio.get_running_loop()
+    plan = planned(asked.seed, form.transfers, form.seconds, tracker=asked.tracker)
+    town, lived, began = Town(folder, say), list[Lived](), loop.time()
     try:
         await town.open(
             administrators(story.domain for story in plan.stories), tracker=asked.tracker
@@ -90,51 +118,46 @@ async def _run(plan: Plan, asked: Asked, folder: Path) -> list[str]:
         client = await connected(town.temporal.address)
         people = People(town, client)
         try:
-            loop = asyncio.get_running_loop()
-            say(f"chaos: all runs after {time.monotonic() - began:.0f} s; now it begins to fail")
             since = loop.time()
+
+            def tell(what: str) -> None:
+                say(f"{loop.time() - since:6.1f} s  {what}")
+
+            tell(f"all runs, after {since - began:.0f} s; now it begins to fail")
             living = asyncio.create_task(people.live(plan.stories, lived, since))
             await town.fail(plan.failures, since)
-            say(f"{loop.time() - since:6.1f} s  nothing fails any more")
+            tell("nothing fails any more; workers leave, and come again")
             await town.workers_leave()
-            await counting.time_passes(town, client)
+            await quiet.time_passes(town, client)
             await town.workers_come()
-            left = await _quiet(town, client, lived, living, asked.quiet_within, since)
-            living.cancel()
-            await asyncio.gather(living, return_exceptions=True)
-            count = counting.counted(town, lived, await counting.found(town, client, people))
+            quiet_by = loop.time() + form.quiet_within
+            while left := await _left(town, client, lived, living):
+                tell(f"{len(left)} things to wait for, like: {left[0]}")
+                if loop.time() > quiet_by:
+                    living.cancel()
+                    await asyncio.wait([living])
+                    break
+                await asyncio.sleep(_LOOKS_EVERY)
+            tell(f"{'it does not get' if left else 'all is'} quiet; now it is counted")
+            count = counted(town, lived, await found(town, client, people))
             await town.all_leave()
         finally:
             await people.close()
     finally:
         await town.close()
     _report(plan, people, town, count)
-    say(f"chaos: {time.monotonic() - began:.0f} s in all")
+    say(f"chaos: {loop.time() - began:.0f} s in all")
     return [*town.odd, *people.wrong, *count.wrong, *left]
 
 
-async def _quiet(
-    town: Town,
-    client: Client,
-    lived: list[Lived],
-    living: asyncio.Task[None],
-    within: float,
-    since: float,
+async def _left(
+    town: Town, client: Client, lived: list[Lived], living: asyncio.Task[None]
 ) -> list[str]:
-    """Wait until nothing has to happen any more, and return what still has to when time is up."""
-    loop = asyncio.get_running_loop()
-    end, next_told = loop.time() + within, loop.time() + _TOLD_EVERY
-    while left := await counting.unsettled(town, client, lived):
-        if loop.time() > end:
-            break
-        if loop.time() > next_told:
-            next_told += _TOLD_EVERY
-            say(f"{loop.time() - since:6.1f} s  {len(left)} things to wait for, like: {left[0]}")
-        if living.done():
-            living.result()
-        await asyncio.sleep(0.5)
-    quiet = "it does not get quiet" if left else "all is quiet"
-    say(f"{loop.time() - since:6.1f} s  {quiet}")
+    """What still has to happen; nothing when all is quiet."""
+    left = await quiet.unsettled(town, client, lived)
+    if not living.done():
+        return [*left, "people are not done"]
+    await living  # raises what went wrong with them
     return left
 
 
@@ -170,12 +193,15 @@ def _asked() -> Asked:
     given = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
     form = RT if given.rt else SHORT if given.short else FULL
-    words = [f"python -m tests.chaos --seed {seed}"]
+    words = [f".venv/bin/python -m tests.chaos --seed {seed}"]
     words += [word for word, is_on in (("--short", given.short), ("--rt", given.rt)) if is_on]
-    words += [f"--transfers {given.transfers}"] if given.transfers else []
-    words += [f"--seconds {given.seconds:g}"] if given.seconds else []
-    transfers, seconds = given.transfers or form.transfers, given.seconds or form.seconds
-    return Asked(seed, transfers, seconds, form.quiet_within, given.rt, " ".join(words))
+    if given.transfers:
+        form = form._replace(transfers=given.transfers)
+        words.append(f"--transfers {given.transfers}")
+    if given.seconds:
+        form = form._replace(seconds=given.seconds)
+        words.append(f"--seconds {given.seconds:g}")
+    return Asked(seed, form, given.rt, " ".join(words))
 
 
 if __name__ == "__main__":

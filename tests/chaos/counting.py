@@ -6,102 +6,37 @@ mail server's own file are read as they are; what a transfer says of itself is h
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any
 
-import psycopg
-from psycopg.rows import dict_row
-from temporalio.api.common.v1 import WorkflowExecution as CommonExecution
-from temporalio.api.enums.v1 import EventType, PendingActivityState, WorkflowTaskFailedCause
-from temporalio.api.workflow.v1 import PendingActivityInfo
-from temporalio.api.workflowservice.v1 import ResetActivityRequest
-from temporalio.client import (
-    Client,
-    WorkflowExecution,
-    WorkflowExecutionStatus,
-    WorkflowQueryFailedError,
-)
-from temporalio.service import RPCError
+from temporalio.client import WorkflowExecutionStatus
 
-from tests.chaos.people import NEW, OLD, Filed, Lived, People
-from tests.chaos.plan import PROGRAMS, WORKERS, Says
-from tests.chaos.sink import Kept, arrived
-from tests.chaos.town import GAVE_UP, Failed, Town
+from tests.chaos.found import Found, Transfer
+from tests.chaos.people import NEW, OLD, Filed, Lived
+from tests.chaos.plan import PROGRAMS, WORKERS, Says, Told
+from tests.chaos.town import GAVE_UP, Failed, Row, Town
 from tests.e2e.installation import customer_of
 from transfer.attributes import TRANSFER_STATE
-from transfer.case import TERMINAL, Evidence, State
-from transfer.parties import Party
+from transfer.case import TERMINAL, State
+from transfer.parties import Party, Slot
 from transfer.policy import Policy
-from transfer.tickets import Ticket
-from transfer.views import EvidenceView, Status
 
-Row = dict[str, Any]
-
+Mails = Counter[tuple[str, str]]
+"""How many mails there are, by event and reader: each party has one administrator, staff one."""
 SLOT = frozenset({"AUTHORIZED", "SLOT_REFUSED", "SLOT_WITHDRAWN"})
 REJECTED = frozenset({"REJECTED", "FOREIGN_TICKET"})
 LATE = frozenset({"LATE", "TOO_LATE"})
-MENDED_BY_TIME = frozenset(
-    {
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_UNHANDLED_COMMAND,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_STICKY_TASK_QUEUE,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FORCE_CLOSE_COMMAND,
-        WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_FAILOVER_CLOSE_COMMAND,
-    }
-)
-"""Why a workflow task may fail though nobody made a mistake: a signal came in, a server began."""
 _NO_MISTAKES = (
     "transfer.errors.Unreachable: ",
     "CancelledError: Activity cancelled",
     "'NoneType' object has no attribute 'getpeername'",  # anyio, of one reset as soon as it is made
 )
 """Errors of activities while a neighbour is away, or takes longer than a look may."""
-ANSWERS_IN = timedelta(seconds=20)
 UNRECORDED_FOR = 20.0
 """Seconds that may pass from a mail's arrival until the fault that kept it from being noted."""
-
-
-@dataclass
-class Transfer:
-    """One run of a transfer: what it says of itself, and of what happened."""
-
-    run: WorkflowExecution
-    status: Status
-    events: tuple[Evidence, ...]
-
-    @property
-    def state(self) -> State:
-        """Where it is."""
-        return State(self.status.state)
-
-    @property
-    def key(self) -> str:
-        """Unique for ever."""
-        return f"{self.run.id}/{self.run.run_id}"
-
-
-@dataclass
-class Found:
-    """All that there is at the end, read once."""
-
-    transfers: dict[str, list[Transfer]] = field(default_factory=lambda: defaultdict(list))
-    mute: list[str] = field(default_factory=list)
-    in_vain: list[Transfer] = field(default_factory=list)
-    """Begun by who had looked before a transfer that was over then: the preflight ended them."""
-    tickets: Sequence[Ticket] = ()
-    parked: dict[str, Row] = field(default_factory=dict)
-    billing: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
-    evidence: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
-    deliveries: list[Row] = field(default_factory=list)
-    mails: list[Kept] = field(default_factory=list)
-    task_failures: Counter[str] = field(default_factory=Counter)
-    histories: int = 0
 
 
 @dataclass
@@ -117,116 +52,6 @@ class Count:
         self.wrong.append(what)
 
 
-# -- until all is quiet ----------------------------------------------------------------------------
-async def unsettled(town: Town, client: Client, lived: Sequence[Lived]) -> list[str]:
-    """What still has to happen, in a few words each; nothing when all is quiet."""
-    waiting = [f"{one.story.domain} is not lived to its end" for one in lived if not one.done]
-    states: dict[str, State] = {}
-    async for run in client.list_workflows('WorkflowType="CustomerTransfer"'):
-        state = run.typed_search_attributes.get(TRANSFER_STATE)
-        if state and (run.id not in states or run.status is WorkflowExecutionStatus.RUNNING):
-            states[run.id] = State(state)
-    for one in lived:
-        state = states.get(f"transfer-{one.story.domain}")
-        if state not in one.story.ends:
-            waiting.append(f"{one.story.domain} ({one.story.kind}) is {state}")
-    async with await _database(town) as opened:
-        known = {
-            row["ticket_id"] for row in await _rows(opened, "SELECT ticket_id FROM webhook_events")
-        }
-        pending = await _rows(opened, "SELECT id FROM deliveries WHERE state <> 'SENT'")
-    for one in lived:
-        late = one.tickets.keys() - known
-        waiting += [f"ticket {ticket} of {one.story.domain} has not come in" for ticket in late]
-    waiting += [f"{len(pending)} notices have not been delivered"] if pending else []
-    return waiting
-
-
-async def time_passes(town: Town, client: Client) -> None:
-    """Let what waits for time go on now. No worker is there: what is under way is nobody's.
-
-    A minute would end the leases of deliveries that a dead worker had, half a minute its
-    activities; and who found a neighbour away would wait up to a minute before trying again.
-    """
-    async with await _database(town) as opened:
-        await opened.execute(
-            "UPDATE deliveries SET next_try_at = NULL, leased_until = NULL WHERE state = 'PENDING'"
-        )
-    async for run in client.list_workflows('ExecutionStatus="Running"'):
-        handle = client.get_workflow_handle(run.id, run_id=run.run_id)
-        for pending in (await handle.describe()).raw_description.pending_activities:
-            with contextlib.suppress(RPCError):  # it was over just now
-                await _tried_again(client, run, pending)
-
-
-async def _tried_again(
-    client: Client, run: WorkflowExecution, pending: PendingActivityInfo
-) -> None:
-    if pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_STARTED:
-        handle = client.get_async_activity_handle(
-            workflow_id=run.id, run_id=run.run_id, activity_id=pending.activity_id
-        )
-        await handle.fail(TimeoutError("its worker is gone"))
-    await client.workflow_service.reset_activity(
-        ResetActivityRequest(
-            namespace=client.namespace,
-            execution=CommonExecution(workflow_id=run.id, run_id=run.run_id),
-            id=pending.activity_id,
-        )
-    )
-
-
-# -- what there is -------------------------------------------------------------------------------
-async def found(town: Town, client: Client, people: People) -> Found:
-    """Read all that there is."""
-    all_of_it = Found(mails=arrived(town.mails), tickets=await people.filed())
-    runs = [run async for run in client.list_workflows('WorkflowType="CustomerTransfer"')]
-    asked = asyncio.Semaphore(8)
-
-    async def told(run: WorkflowExecution) -> Transfer | None:
-        handle = client.get_workflow_handle(run.id, run_id=run.run_id)
-        try:
-            async with asked:
-                status = await handle.query("status", result_type=Status, rpc_timeout=ANSWERS_IN)
-                evidence = await handle.query(
-                    "evidence", result_type=EvidenceView, rpc_timeout=ANSWERS_IN
-                )
-        except (RPCError, WorkflowQueryFailedError) as error:
-            all_of_it.mute.append(f"{run.id} cannot be asked: {error}")
-            return None
-        return Transfer(run, status, evidence.events)
-
-    answers = await asyncio.gather(*map(told, sorted(runs, key=lambda run: run.start_time)))
-    for transfer in filter(None, answers):
-        before = all_of_it.transfers[transfer.run.id]
-        in_vain = before and before[-1].state is State.COMPLETED and not transfer.status.slots
-        (all_of_it.in_vain if in_vain else before).append(transfer)
-    others = [run async for run in client.list_workflows('WorkflowType!="CustomerTransfer"')]
-    for run in [*runs, *others]:
-        history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
-        all_of_it.histories += 1
-        for event in history.events:
-            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-                failed = event.workflow_task_failed_event_attributes
-                cause = WorkflowTaskFailedCause.Name(failed.cause)
-                why = "" if failed.cause in MENDED_BY_TIME else f": {failed.failure.message[:300]}"
-                all_of_it.task_failures[f"{cause}{why}"] += 1
-    async with await _database(town) as opened:
-        for row in await _rows(opened, "SELECT * FROM parked_tickets"):
-            all_of_it.parked[row["ticket_id"]] = row
-        for row in await _rows(
-            opened,
-            "SELECT c.id AS customer, b.* FROM billing_assignments b"
-            " JOIN customers c ON c.no = b.customer_no ORDER BY b.starts_at, b.no",
-        ):
-            all_of_it.billing[row["customer"]].append(row)
-        for row in await _rows(opened, "SELECT * FROM evidence ORDER BY seq"):
-            all_of_it.evidence[row["key"]].append(row)
-        all_of_it.deliveries = await _rows(opened, "SELECT * FROM deliveries ORDER BY no")
-    return all_of_it
-
-
-# -- and what of it is wrong ---------------------------------------------------------------------
 def counted(town: Town, lived: Sequence[Lived], there: Found) -> Count:
     """Count everything, with a story for what is wrong."""
     count = Count(there)
@@ -234,15 +59,9 @@ def counted(town: Town, lived: Sequence[Lived], there: Found) -> Count:
     for look in (_ends_as_it_should, _billing_is_whole, _tickets_are_somewhere):
         for one in sorted(lived, key=lambda one: (one.story.kind, one.story.domain)):
             look(count, one)
-    known = {ticket for one in lived for ticket in one.tickets}
-    for ticket in there.tickets:
-        if ticket.id not in known:
-            count.say(f"ticket {ticket.id} of {ticket.account} was filed by nobody")
-    if lost := known - {ticket.id for ticket in there.tickets}:
-        count.say(f"tickets {sorted(lost)} were filed, and are gone")
-    for transfers in there.transfers.values():
-        for transfer in transfers:
-            _evidence_is_kept(count, transfer)
+    _nothing_else_is_there(count, lived)
+    for transfer in itertools.chain(*there.transfers.values()):
+        _evidence_is_kept(count, transfer)
     count.counted["transfers begun in vain, and found INVALID"] = len(there.in_vain)
     _mails_arrived(count, town)
     return count
@@ -261,6 +80,23 @@ def _nobody_made_a_mistake(count: Count, town: Town) -> None:
     count.wrong += there.mute
 
 
+def _nothing_else_is_there(count: Count, lived: Sequence[Lived]) -> None:
+    """What nobody asked for is as wrong as what is gone."""
+    there, domains = count.found, [one.story.domain for one in lived]
+    for what, asked_for, is_there in (
+        (
+            "tickets",
+            {ticket for one in lived for ticket in one.tickets},
+            {t.id for t in there.tickets},
+        ),
+        ("transfers", {f"transfer-{domain}" for domain in domains}, set(there.transfers)),
+        ("customers in billing", {customer_of(domain) for domain in domains}, set(there.billing)),
+    ):
+        if is_there != asked_for:
+            gone, strange = sorted(asked_for - is_there), sorted(is_there - asked_for)
+            count.say(f"{what}: gone are {gone}, and nobody asked for {strange}")
+
+
 def _is_mistake(line: str) -> bool:
     """Whether a line of a log tells of more than a neighbour that is away."""
     if not line.startswith("{"):
@@ -273,7 +109,7 @@ def _is_mistake(line: str) -> bool:
 
 def _ends_as_it_should(count: Count, lived: Lived) -> None:
     story = lived.story
-    transfers = count.found.transfers.get(f"transfer-{story.domain}", [])
+    transfers = count.found.of(lived)
     count.counted["transfers"] += 1
     if len(transfers) != 1:
         count.say(f"{_told(lived)}: there are {len(transfers)} transfers: {_runs(transfers)}")
@@ -321,11 +157,9 @@ def _is_regretted_in_time(count: Count, lived: Lived, transfer: Transfer) -> Non
 def _billing_is_whole(count: Count, lived: Lived) -> None:
     """From the beginning to an open end without gap or overlap; moved once, or not at all."""
     domain = lived.story.domain
-    rows = count.found.billing[customer_of(domain)]
+    rows = count.found.billing.get(customer_of(domain), [])
     completed = [
-        transfer
-        for transfer in count.found.transfers.get(f"transfer-{domain}", [])
-        if transfer.state is State.COMPLETED
+        transfer for transfer in count.found.of(lived) if transfer.state is State.COMPLETED
     ]
     gaps = [
         (before["ends_at"], after["starts_at"])
@@ -346,7 +180,7 @@ def _billing_is_whole(count: Count, lived: Lived) -> None:
 
 def _tickets_are_somewhere(count: Count, lived: Lived) -> None:
     """Each ticket that was filed is in one place, and in one only."""
-    transfers = count.found.transfers.get(f"transfer-{lived.story.domain}", [])
+    transfers = count.found.of(lived)
     for ticket_id, filed in lived.tickets.items():
         count.counted["tickets"] += 1
         places = _places(count.found, transfers, lived, filed)
@@ -386,12 +220,12 @@ def _places(there: Found, transfers: Sequence[Transfer], lived: Lived, filed: Fi
     answered = places in (["answered late"], ["rejected"])
     if parked and parked["picked_up_at"] is None and not answered:
         places.append("parked")
-    if not places and _is_overtaken(lived, filed):
+    if not places and _is_overtaken(there, lived, filed):
         places.append("overtaken by a newer one")
     if not places and any(
         row["ticket_id"] == ticket_id and row["code"] in SLOT
         for transfer in transfers
-        for row in there.evidence[transfer.key]
+        for row in there.evidence.get(transfer.key, [])
     ):
         places.append(
             "in a slot by a workflow task that was lost, and over before it was read again"
@@ -401,10 +235,17 @@ def _places(there: Found, transfers: Sequence[Transfer], lived: Lived, filed: Fi
     return places
 
 
-def _is_overtaken(lived: Lived, filed: Filed) -> bool:
-    """The same party says the same in a newer ticket: found together, only the last one is read."""
-    ours = [one for one in lived.tickets.values() if one.step.slot is filed.step.slot]
-    return any(one.ticket.created_at > filed.ticket.created_at for one in ours)
+def _is_overtaken(there: Found, lived: Lived, filed: Filed) -> bool:
+    """Its account has said yes or no in a newer one, and it was found, not announced: only the
+    last word of those found together is read."""
+    parked = there.parked.get(filed.ticket.id)
+    announced = filed.step.told is not Told.NEVER and not (parked and parked["picked_up_at"])
+    return not announced and any(
+        one.step.slot is filed.step.slot
+        and one.is_a_word
+        and one.ticket.created_at > filed.ticket.created_at
+        for one in lived.tickets.values()
+    )
 
 
 def _ended_as_it_began(transfer: Transfer, parked: Row) -> bool:
@@ -416,7 +257,10 @@ def _ended_as_it_began(transfer: Transfer, parked: Row) -> bool:
 
 def _evidence_is_kept(count: Count, transfer: Transfer) -> None:
     """All that a transfer knows is in the database, too; more is what a lost task wrote."""
-    kept = {(row["seq"], row["mark"]) for row in count.found.evidence[transfer.key]}
+    numbers = [event.seq for event in transfer.events]
+    if numbers != [*range(1, len(numbers) + 1)]:
+        count.say(f"{transfer.run.id}: its evidence has the numbers {numbers}")
+    kept = {(row["seq"], row["mark"]) for row in count.found.evidence.get(transfer.key, [])}
     told = {(event.seq, event.mark) for event in transfer.events}
     count.counted["pieces of evidence"] += len(told)
     count.counted["pieces of evidence by workflow tasks that were lost"] += len(kept - told)
@@ -447,6 +291,20 @@ def _mails_arrived(count: Count, town: Town) -> None:
         count.say(f"a mail did not arrive: {missing}")
     for strange in times.keys() - expected:
         count.say(f"a mail arrived that was in no outbox: {strange}")
+    _repeats_are_explained(count, town, times)
+    told = defaultdict[str, Mails](Counter)
+    for row in count.found.deliveries:
+        if row["mail"]:
+            told[row["key"]][row["event"], row["reader"]] += 1
+    for transfer in itertools.chain(*count.found.transfers.values()):
+        _is_told_once(count, transfer, told[transfer.key])
+        _is_told_at_all(count, transfer, told[transfer.key])
+
+
+def _repeats_are_explained(
+    count: Count, town: Town, times: dict[tuple[str, str], list[float]]
+) -> None:
+    """A mail comes again only if it could not be noted that it had come."""
     not_noted = _not_noted(town)
     for (message_id, to), at in times.items():
         for first, again in itertools.pairwise(at):
@@ -456,31 +314,47 @@ def _mails_arrived(count: Count, town: Town) -> None:
                 count.counted["mails that came again, as the database was too busy"] += 1
             else:
                 count.say(f"mail {message_id} to {to} came at {first}, and at {again}: for nothing")
-    _each_end_is_told_once(count)
 
 
-def _each_end_is_told_once(count: Count) -> None:
-    """Of how it ended, each party's administrators hear in one mail."""
-    told: Counter[tuple[str, str, str]] = Counter()
-    for row in count.found.deliveries:
-        if row["mail"]:
-            told[row["key"], row["event"], row["reader"]] += 1
-    for transfers in count.found.transfers.values():
-        for transfer in transfers:
-            state = transfer.state
-            if state in TERMINAL and not transfer.status.slots:
-                # Cancelled before it was opened: it never asked anybody. A task that was lost may.
-                asked = any(key == transfer.key for key, _, _ in told)
-                count.counted["ends of transfers that only a lost task had told of"] += asked
-                continue
-            for party in Party if state in TERMINAL else ():
-                mails = told[transfer.key, state.value, party.value]
-                count.counted["ends told"] += mails
-                if mails != 1:
-                    count.say(
-                        f"{transfer.run.id}: {party.value} got {mails} mails of {state.value}."
-                        f" {_happened(transfer)}"
-                    )
+def _is_told_once(count: Count, transfer: Transfer, told: Mails) -> None:
+    """One mail for each event and reader, but for what a workflow task that was lost had told."""
+    own = {(event.seq, event.mark, event.at) for event in transfer.events}
+    happened = Counter(event.code for event in transfer.events)
+    lost = {
+        row["code"]
+        for row in count.found.evidence.get(transfer.key, [])
+        if (row["seq"], row["mark"], row["at"]) not in own
+    }
+    for (event, reader), mails in told.items():
+        if mails > happened[event] and event in lost:
+            count.counted["mails of what a lost workflow task had told"] += mails - happened[event]
+        elif mails > happened[event]:
+            count.say(
+                f"{transfer.run.id}: {reader} got {mails} mails of {event}. {_happened(transfer)}"
+            )
+
+
+def _is_told_at_all(count: Count, transfer: Transfer, told: Mails) -> None:
+    """All hear that billing is about to move, and of the end; who is waited for heard something."""
+    state = transfer.state
+    if state in TERMINAL and not transfer.status.slots:
+        return  # cancelled before it was opened: it never asked anybody
+    is_moving = any(event.code == "COMMITTING" for event in transfer.events)
+    events = [*(["READY"] if is_moving else []), *([state.value] if state in TERMINAL else [])]
+    for event, party in itertools.product(events, Party):
+        count.counted[f"told {event}"] += 1
+        if not told[event, party.value]:
+            count.say(
+                f"{transfer.run.id}: {party.value} has no mail of {event}. {_happened(transfer)}"
+            )
+    readers = {reader for _, reader in told}
+    for who in transfer.status.waiting_on:
+        count.counted["people waited for"] += 1
+        reader = who if who == "staff" else Slot(who).party.value
+        if reader not in readers and state is not State.ON_HOLD:  # who holds it knows of that
+            count.say(
+                f"{transfer.run.id}: it waits for {who}, who has no mail. {_happened(transfer)}"
+            )
 
 
 def _not_noted(town: Town) -> set[str]:
@@ -500,19 +374,7 @@ def _explains(failed: Failed, first: float, again: float) -> bool:
     return concerned and failed.began < first + UNRECORDED_FOR and failed.ended > first - 1
 
 
-# -- how -----------------------------------------------------------------------------------------
-async def _database(town: Town) -> psycopg.AsyncConnection[Row]:
-    url = town.database.url(town.database.port)
-    return await psycopg.AsyncConnection[Row].connect(
-        url, autocommit=True, connect_timeout=10, row_factory=dict_row
-    )
-
-
-async def _rows(opened: psycopg.AsyncConnection[Row], sql: str) -> list[Row]:
-    cursor = await opened.execute(sql.encode())
-    return await cursor.fetchall()
-
-
+# -- stories -------------------------------------------------------------------------------------
 def _told(lived: Lived) -> str:
     """What people did, for a story."""
     filed = ", ".join(

@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -50,7 +49,7 @@ from transfer.messages import (
 )
 from transfer.parties import Account, Slot
 from transfer.policy import Policy
-from transfer.tickets import Intent, Ticket, text_to_file
+from transfer.tickets import Channel, Intent, Ticket, text_to_file
 
 OLD, NEW = Account(id="acme", name="Acme Hosting"), Account(id="globex", name="Globex")
 NOT_YET = frozenset({408, 429, 503})
@@ -69,6 +68,13 @@ class Filed:
     step: File
     says: Says
     known_at: datetime
+
+    @property
+    def is_a_word(self) -> bool:
+        """Whether it is a yes or no of whoever may say so."""
+        step = self.step
+        may_speak = not (step.stranger or step.delegated) and step.channel is Channel.PANEL
+        return may_speak and self.says not in (Says.UNCLEAR, Says.ELSE)
 
 
 @dataclass
@@ -92,7 +98,7 @@ class People:
         self._town = town
         self._client = client
         url = town.database.url(town.database.port)
-        self._database = Database(url, timeout=timedelta(seconds=30), pool_size=12)
+        self._database = Database(url, timeout=timedelta(seconds=30), at_once=12)
         self._office = town.tracker or OwnDesk(self._database)
         self._accounts = SqlAccounts(self._database)
         self._url = f"http://127.0.0.1:{town.links['desk to gateway'].port}/tickets"
@@ -326,21 +332,11 @@ class People:
         """Keep up with which tickets are in the evidence."""
         while True:
             with contextlib.suppress(psycopg.Error):
-                async with self._connected() as connection:
-                    while True:
-                        rows = await connection.execute(
-                            "SELECT DISTINCT ticket_id FROM evidence WHERE ticket_id IS NOT NULL"
-                        )
-                        self._heard.update([row[0] async for row in rows])
-                        await asyncio.sleep(0.3)
+                found = await self._town.database.rows(
+                    "SELECT DISTINCT ticket_id FROM evidence WHERE ticket_id IS NOT NULL"
+                )
+                self._heard.update(row["ticket_id"] for row in found)
             await asyncio.sleep(0.3)
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[psycopg.AsyncConnection]:
-        url = self._town.database.url(self._town.database.port)
-        opened = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
-        async with opened as connection:
-            yield connection
 
 
 _WRONG = (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.PERMISSION_DENIED)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from transfer.case import State
@@ -49,9 +49,6 @@ class Failure:
     target: str
     fault: Fault
     seconds: float
-
-    def __str__(self) -> str:
-        return f"{self.at:6.1f} s  {self.target} {self.fault}, {self.seconds:.1f} s"
 
 
 class Begin(StrEnum):
@@ -203,19 +200,9 @@ def _story(author: random.Random, number: int, kind: str, seconds: float, least:
 
 def _in_its_time(author: random.Random, step: Step, least: float, slowest: float) -> Step:
     pause = least + (step.pause or author.uniform(0, slowest))
-    match step:
-        case File():
-            told = author.choices([*Told], [58, 10, 8, 24])[0]
-            return File(
-                step.slot, step.says, told, step.stranger, step.delegated, step.channel, pause
-            )
-        case Edit():
-            told = author.choices([*Told], [58, 10, 8, 24])[0]
-            return Edit(step.slot, step.says, told, pause)
-        case Heard():
-            return Heard(pause)
-        case Lever():
-            return Lever(step.name, step.slot, pause)
+    if isinstance(step, File | Edit):
+        step = replace(step, told=author.choices([*Told], [58, 10, 8, 24])[0])
+    return replace(step, pause=pause)
 
 
 def _shuffled(author: random.Random, slots: Sequence[Slot] = tuple(Slot)) -> list[Slot]:
