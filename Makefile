@@ -8,6 +8,9 @@ PROOF := .venv/.proof
 # Playwright's own browsers are downloads past every lock.
 BROWSER := chromium fonts-dejavu-core fonts-liberation fonts-noto-color-emoji pngquant
 
+# Request Tracker's programs; SQLite is enough.
+TRACKER := request-tracker5 rt5-db-sqlite rt5-standalone rt5-clients dbconfig-no-thanks msmtp-mta
+
 # What Kubernetes itself has a schema for, and is no patch.
 RESOURCES = $(filter-out %/kustomization.yaml, $(wildcard deploy/kubernetes/base/*.yaml deploy/kubernetes/base/*/*.yaml)) \
   deploy/kubernetes/components/external-metric/scaler.yaml
@@ -58,7 +61,7 @@ fuzz: $(ENV) ## random histories against the model for MINUTES=10, from SEED= on
 
 # Two minutes. RT's programs come from Debian's packages, once; its data is each session's own.
 test-rt: $(ENV) ## the tests on a real Request Tracker 5, installed if need be (Debian, root)
-	@tools/debian.sh rt request-tracker5 rt5-db-sqlite rt5-standalone rt5-clients dbconfig-no-thanks msmtp-mta
+	@tools/debian.sh rt $(TRACKER)
 	@$(BIN)/pytest tests/rt --durations=5
 
 test-helpdesk: $(ENV) ## the tests on a real django-helpdesk, in an environment of its own
@@ -88,8 +91,9 @@ bench: $(PROOF) ## the service against bare versions of itself on three engines;
 	@$(BIN)/python -m bench $(ARGS)
 
 # Five minutes; SHORT=1 is one. What a run does is up to its seed, which it prints.
-chaos: $(ENV) ## transfers while everything is killed, stopped and cut off; SHORT=1, SEED=… repeats a run
-	@$(BIN)/python -m tests.chaos $(if $(SHORT),--short) $(if $(SEED),--seed $(SEED))
+chaos: $(ENV) ## transfers while all is killed, stopped, cut off; SHORT=1; RT=1: with Request Tracker; SEED=… repeats
+	@$(if $(RT),tools/debian.sh rt $(TRACKER))
+	@$(BIN)/python -m tests.chaos $(if $(SHORT),--short) $(if $(RT),--rt) $(if $(SEED),--seed $(SEED))
 
 # Three minutes, in a temporary folder. Not for CI: docs/mutants.md says when it was last run.
 mutants: $(PROOF) ## breaks the rules piece by piece; fails if the tests mind less than 90 % of it
