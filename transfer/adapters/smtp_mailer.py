@@ -33,10 +33,18 @@ class _Headers(HeaderRegistry):
     def __call__(self, name: str, value: str) -> BaseHeader:
         return _header(name, value)
 
+    def __getitem__(self, name: str) -> type[BaseHeader]:
+        return _kind(name)
+
 
 @lru_cache(maxsize=500)
 def _header(name: str, value: str) -> BaseHeader:
     return HeaderRegistry.__call__(_HEADERS, name, value)
+
+
+@lru_cache(maxsize=100)
+def _kind(name: str) -> type[BaseHeader]:
+    return HeaderRegistry.__getitem__(_HEADERS, name)
 
 
 _HEADERS = _Headers()
@@ -202,6 +210,7 @@ def _parsed(url: str) -> _Server:
     )
 
 
+@lru_cache(maxsize=500)
 def _recipient(address: str) -> Address:
     """The address, with its domain in ASCII: any server takes that, few take the other form.
 
