@@ -83,7 +83,7 @@ class Database:
             connect_args={"timeout": seconds} if self.is_sqlite else _libpq(self._url, seconds),
             hide_parameters=True,
             pool_pre_ping=not self.is_sqlite,
-            pool_size=at_once + 1,
+            pool_size=at_once + 1 if self.is_sqlite else at_once,  # one for the writer
             max_overflow=0,  # a connection beyond the pool would be made and closed each time
             pool_timeout=seconds,
         )
