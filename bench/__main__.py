@@ -21,12 +21,13 @@ from bench.machine import machine
 from bench.parts.crowd import crowd
 from bench.parts.flood import flood
 from bench.parts.latency import latency
+from bench.parts.profile import profile
 from bench.parts.transfers import on_postgresql, on_sqlite
 from bench.picture import draw
 from bench.report import Results, document, tables, write
 from bench.stage import QUICK, Size, Stage, stage
 
-PARTS = ("transfers", "engines", "latency", "open", "recovery", "flood", "gateway")
+PARTS = ("transfers", "engines", "latency", "open", "recovery", "flood", "gateway", "profile")
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ def measured(on: Stage, only: tuple[str, ...]) -> Results:
             on.failed(name, error)
             return otherwise
 
-    results = Results({}, {}, {}, {}, {}, {}, on.failures)
+    results = Results({}, {}, {}, {}, {}, {}, {}, on.failures)
     if "transfers" in only:
         results = results._replace(transfers=part("transfers", on_sqlite(on), {}))
     if "engines" in only:
@@ -79,6 +80,8 @@ def measured(on: Stage, only: tuple[str, ...]) -> Results:
         results = results._replace(crowd=part("crowd", work, {}))
     if "flood" in only:
         results = results._replace(flood=part("flood", flood(on), {}))
+    if "profile" in only:
+        results = results._replace(profile=part("profile", profile(on), {}))
     if "gateway" in only:
         on.say("gateway")
         try:

@@ -29,6 +29,8 @@ class Results(NamedTuple):
     engines: Rounds
     crowd: dict[str, Figures]
     flood: Figures
+    profile: Figures
+    """Percents of the worker's CPU in Python by kind of work."""
     gateway: dict[str, Any]
     failures: dict[str, str]
 
@@ -120,6 +122,7 @@ def document(
         "latency": _kept(results.latency),
         "crowd": {name: _all_rounded(figures) for name, figures in results.crowd.items()},
         "flood": _all_rounded(results.flood),
+        "profile": _all_rounded(results.profile),
         "gateway": results.gateway,
         "failures": results.failures,
     }
@@ -150,6 +153,9 @@ def tables(found: dict[str, Any]) -> str:
         parts.append(f"**A flood of signals**\n\n{_figures({'': found['flood']})}")
     if found["gateway"]:
         parts.append(f"**The gateway**\n\n{_figures({'': _flat(found['gateway'])})}")
+    if found["profile"]:
+        rows = [(what, f"{share:.0f} %") for what, share in found["profile"].items()]
+        parts.append(f"**Where our worker's CPU goes**\n\n{_table(('', ''), rows)}")
     if found["failures"]:
         rows = [(who, why.replace("|", "/")) for who, why in found["failures"].items()]
         parts.append(f"**Not measured**\n\n{_table(('', 'why'), rows)}")

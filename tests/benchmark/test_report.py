@@ -34,6 +34,7 @@ def _results() -> Results:
             "recovery": {"transfers": 1000, "in_peace_s": 10, "with_a_kill_s": 13},
         },
         flood={"tickets_that_count": 2, "longest_history": 4000},
+        profile={"SQL": 61.2, "SMTP": 38.8},
         gateway={},
         failures={"Restate": "npm is missing | whatever"},
     )
@@ -74,6 +75,7 @@ def test_a_missed_goal_and_a_peer_that_failed_are_shown() -> None:
     assert "| CPU of the worker / bare, naive | ≤ 1.0 | 1.2 | **missed** |" in shown
     assert "| events in its history | ≤ 60 |  | not measured |" in shown
     assert "| Restate | npm is missing / whatever |" in shown
+    assert "| SQL | 61 % |" in shown
 
 
 def test_a_run_is_kept_as_a_line_tables_and_a_picture(
