@@ -16,7 +16,7 @@ from temporalio.client import WorkflowExecutionStatus
 
 from tests.chaos.found import Found, Transfer
 from tests.chaos.people import NEW, OLD, Filed, Lived
-from tests.chaos.plan import PROGRAMS, WORKERS, Says, Told
+from tests.chaos.plan import WORKERS, Says
 from tests.chaos.town import GAVE_UP, Failed, Row, Town
 from tests.e2e.installation import customer_of
 from transfer.attributes import TRANSFER_STATE
@@ -26,34 +26,47 @@ from transfer.policy import Policy
 
 Mails = Counter[tuple[str, str]]
 """How many mails there are, by event and reader: each party has one administrator, staff one."""
-SLOT = frozenset({"AUTHORIZED", "SLOT_REFUSED", "SLOT_WITHDRAWN"})
-REJECTED = frozenset({"REJECTED", "FOREIGN_TICKET"})
-LATE = frozenset({"LATE", "TOO_LATE"})
+_SLOT, _REJECTED, _LATE = "in a slot", "rejected", "answered late"
+_PLACES = {
+    "AUTHORIZED": _SLOT,
+    "SLOT_REFUSED": _SLOT,
+    "SLOT_WITHDRAWN": _SLOT,
+    "REJECTED": _REJECTED,
+    "FOREIGN_TICKET": _REJECTED,
+    "LATE": _LATE,
+    "TOO_LATE": _LATE,
+    "AMBIGUOUS": "with staff",
+}
+"""Where a ticket is, by the code of the last evidence about it."""
 _NO_MISTAKES = (
     "transfer.errors.Unreachable: ",
     "CancelledError: Activity cancelled",
     "'NoneType' object has no attribute 'getpeername'",  # anyio, of one reset as soon as it is made
 )
 """Errors of activities while a neighbour is away, or takes longer than a look may."""
-UNRECORDED_FOR = 20.0
+_ON_A_MAILS_WAY = (
+    *("postgresql", "smtp", *WORKERS),
+    *(f"{who} to {whom}" for who in WORKERS for whom in ("postgresql", "smtp")),
+)
+UNRECORDED_FOR = 5.0
 """Seconds that may pass from a mail's arrival until the fault that kept it from being noted."""
 
 
 @dataclass
 class Count:
-    """What was counted, and a story for everything that is wrong."""
+    """What was counted, and what of it is wrong."""
 
     found: Found
     wrong: list[str] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
 
-    def say(self, what: str) -> None:
-        """Something is wrong."""
-        self.wrong.append(what)
+    def say(self, what: str, *about: Lived | Transfer) -> None:
+        """Something is wrong. What people did, and what transfers say of themselves, follows."""
+        self.wrong.append("\n  ".join([what, *(_story(one) for one in about)]))
 
 
 def counted(town: Town, lived: Sequence[Lived], there: Found) -> Count:
-    """Count everything, with a story for what is wrong."""
+    """Count everything, and say what is wrong."""
     count = Count(there)
     _nobody_made_a_mistake(count, town)
     for look in (_ends_as_it_should, _billing_is_whole, _tickets_are_somewhere):
@@ -112,7 +125,7 @@ def _ends_as_it_should(count: Count, lived: Lived) -> None:
     transfers = count.found.of(lived)
     count.counted["transfers"] += 1
     if len(transfers) != 1:
-        count.say(f"{_told(lived)}: there are {len(transfers)} transfers: {_runs(transfers)}")
+        count.say(f"there are {len(transfers)} transfers", lived, *transfers)
     if not transfers:
         return
     last = transfers[-1]
@@ -120,21 +133,17 @@ def _ends_as_it_should(count: Count, lived: Lived) -> None:
     count.counted[f"  {story.kind}: {state.value}"] += 1
     if state not in story.ends:
         wanted = " or ".join(sorted(end.value for end in story.ends))
-        count.say(f"{_told(lived)}: it should be {wanted}, and is {state.value}. {_happened(last)}")
+        count.say(f"it should be {wanted}, and is {state.value}", lived, last)
         return
     if state not in TERMINAL and frozenset(last.status.waiting_on) != story.waits:
-        count.say(
-            f"{_told(lived)}: it should wait for {sorted(story.waits)}, and waits for"
-            f" {sorted(last.status.waiting_on)}. {_happened(last)}"
-        )
+        waiting = sorted(last.status.waiting_on)
+        count.say(f"it should wait for {sorted(story.waits)}, and waits for {waiting}", lived, last)
     shown = last.run.typed_search_attributes.get(TRANSFER_STATE)
     if shown != state.value:
-        count.say(f"{_told(lived)}: it is {state.value}, and the list shows {shown}")
-    is_over = last.run.status is WorkflowExecutionStatus.COMPLETED
-    if is_over != (state in TERMINAL) or (
-        not is_over and last.run.status is not WorkflowExecutionStatus.RUNNING
-    ):
-        count.say(f"{_told(lived)}: it is {state.value}, and its workflow {last.run.status}")
+        count.say(f"it is {state.value}, and the list shows {shown}", lived, last)
+    runs, ended = WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED
+    if last.run.status is not (ended if state in TERMINAL else runs):
+        count.say(f"it is {state.value}, and its workflow {last.run.status}", lived, last)
     if story.kind == "regretted":
         _is_regretted_in_time(count, lived, last)
 
@@ -143,15 +152,10 @@ def _is_regretted_in_time(count: Count, lived: Lived, transfer: Transfer) -> Non
     """A no that was on record before grace was over counts; one filed after the re-check cannot."""
     back = next(one for one in lived.tickets.values() if one.says is Says.BACK)
     ready = [event.at for event in transfer.events if event.code == "READY"]
-    moving = [event.at for event in transfer.events if event.code == "COMMITTING"]
     policy = Policy.model_validate(lived.story.policy)
-    if moving and ready and back.known_at < policy.after(ready[-1], policy.grace):
-        count.say(
-            f"{_told(lived)}: it was taken back at {back.known_at}, grace was over at"
-            f" {policy.after(ready[-1], policy.grace)}, and billing moved. {_happened(transfer)}"
-        )
-    if not moving and transfer.state is State.COMPLETED:
-        count.say(f"{_told(lived)}: COMPLETED without a re-check. {_happened(transfer)}")
+    over = policy.after(ready[-1], policy.grace) if ready else back.known_at
+    if transfer.state is State.COMPLETED and back.known_at < over:
+        count.say(f"it was taken back at {back.known_at}, before grace was over", lived, transfer)
 
 
 def _billing_is_whole(count: Count, lived: Lived) -> None:
@@ -167,15 +171,15 @@ def _billing_is_whole(count: Count, lived: Lived) -> None:
         if before["ends_at"] != after["starts_at"]
     ]
     if gaps or not rows or rows[-1]["ends_at"] is not None:
-        count.say(f"{_told(lived)}: billing has gaps or overlaps: {rows}")
+        count.say(f"billing has gaps or overlaps: {rows}", lived)
     resellers = [row["reseller"] for row in rows]
     if resellers != ([OLD.id, NEW.id] if completed else [OLD.id]):
-        count.say(f"{_told(lived)}: billed are {resellers}, {len(completed)} were completed")
+        count.say(f"billed are {resellers}, {len(completed)} were completed", lived)
     elif completed:
         count.counted["billing moved"] += 1
         committing = [e.at for e in completed[0].events if e.code == "COMMITTING"]
         if rows[1]["transfer_key"] != completed[0].key or rows[1]["starts_at"] not in committing:
-            count.say(f"{_told(lived)}: billing moved by {rows[1]}. {_happened(completed[0])}")
+            count.say(f"billing moved by {rows[1]}", lived, *completed)
 
 
 def _tickets_are_somewhere(count: Count, lived: Lived) -> None:
@@ -187,60 +191,43 @@ def _tickets_are_somewhere(count: Count, lived: Lived) -> None:
         for place in places:
             count.counted[f"  tickets {place}"] += 1
         if len(places) != 1:
+            what = f"ticket {ticket_id} ({filed.step.slot.value}, {filed.says})"
             row = count.found.parked.get(ticket_id)
-            told = " ".join(_happened(transfer) for transfer in transfers)
-            count.say(
-                f"{_told(lived)}: ticket {ticket_id} ({filed.step.slot.value}, {filed.says})"
-                f" is in {places or 'no place'}; parked: {row}. {told}"
-            )
+            count.say(f"{what} is {places or 'nowhere'}; parked: {row}", lived, *transfers)
 
 
 def _places(there: Found, transfers: Sequence[Transfer], lived: Lived, filed: Filed) -> list[str]:
-    ticket_id, places = filed.ticket.id, list[str]()
+    ticket_id, parked = filed.ticket.id, there.parked.get(filed.ticket.id)
     said = [
         event.code
         for transfer in transfers
         for event in transfer.events
-        if event.ticket_id == ticket_id
+        if event.ticket_id == ticket_id and event.code in _PLACES
     ]
-    for code in reversed(said):
-        if code in SLOT:
-            places.append("in a slot")
-        elif code in REJECTED:
-            places.append("rejected")
-        elif code in LATE:
-            places.append("answered late")
-        elif code == "AMBIGUOUS":
-            places.append("with staff")
-        else:
-            continue
-        break
-    parked = there.parked.get(ticket_id)
+    places = [_PLACES[said[-1]]] if said else []
     # Who was answered has its answer; announced again after the end, it is parked beside.
-    answered = places in (["answered late"], ["rejected"])
-    if parked and parked["picked_up_at"] is None and not answered:
+    is_answered = places in ([_LATE], [_REJECTED])
+    if parked and parked["picked_up_at"] is None and not is_answered:
         places.append("parked")
-    if not places and _is_overtaken(there, lived, filed):
-        places.append("overtaken by a newer one")
-    if not places and any(
-        row["ticket_id"] == ticket_id and row["code"] in SLOT
-        for transfer in transfers
-        for row in there.evidence.get(transfer.key, [])
-    ):
-        places.append(
-            "in a slot by a workflow task that was lost, and over before it was read again"
-        )
-    if not places and parked and any(_ended_as_it_began(one, parked) for one in transfers):
-        places.append("picked up by a transfer that a no ended as it began")
-    return places
+    if places:
+        return places
+    if _is_overtaken(lived, filed, parked):
+        return ["overtaken by a newer one"]
+    kept = itertools.chain(*(there.evidence.get(transfer.key, ()) for transfer in transfers))
+    if any(row["ticket_id"] == ticket_id and _PLACES.get(row["code"]) == _SLOT for row in kept):
+        return ["in a slot by a workflow task that was lost, and over before it was read again"]
+    if parked and any(_ended_as_it_began(one, parked) for one in transfers):
+        return ["picked up by a transfer that a no ended as it began"]
+    return []
 
 
-def _is_overtaken(there: Found, lived: Lived, filed: Filed) -> bool:
-    """Its account has said yes or no in a newer one, and it was found, not announced: only the
-    last word of those found together is read."""
-    parked = there.parked.get(filed.ticket.id)
-    announced = filed.step.told is not Told.NEVER and not (parked and parked["picked_up_at"])
-    return not announced and any(
+def _is_overtaken(lived: Lived, filed: Filed, parked: Row | None) -> bool:
+    """Whether its account said yes or no in a newer one, so that it was nothing new when found.
+
+    One that was announced to a transfer is answered, whatever came after it.
+    """
+    was_announced = filed.announced and not (parked and parked["picked_up_at"])
+    return not was_announced and any(
         one.step.slot is filed.step.slot
         and one.is_a_word
         and one.ticket.created_at > filed.ticket.created_at
@@ -259,13 +246,13 @@ def _evidence_is_kept(count: Count, transfer: Transfer) -> None:
     """All that a transfer knows is in the database, too; more is what a lost task wrote."""
     numbers = [event.seq for event in transfer.events]
     if numbers != [*range(1, len(numbers) + 1)]:
-        count.say(f"{transfer.run.id}: its evidence has the numbers {numbers}")
+        count.say(f"its evidence has the numbers {numbers}", transfer)
     kept = {(row["seq"], row["mark"]) for row in count.found.evidence.get(transfer.key, [])}
     told = {(event.seq, event.mark) for event in transfer.events}
     count.counted["pieces of evidence"] += len(told)
     count.counted["pieces of evidence by workflow tasks that were lost"] += len(kept - told)
     if missing := told - kept:
-        count.say(f"{transfer.run.id}: of its evidence, {sorted(missing)} are not kept")
+        count.say(f"of its evidence, {sorted(missing)} are not kept", transfer)
 
 
 # -- mails ---------------------------------------------------------------------------------------
@@ -308,7 +295,7 @@ def _repeats_are_explained(
     not_noted = _not_noted(town)
     for (message_id, to), at in times.items():
         for first, again in itertools.pairwise(at):
-            if any(_explains(fault, first, again) for fault in town.failed):
+            if any(_explains(fault, first) for fault in town.failed):
                 count.counted["mails that came again, after a fault"] += 1
             elif message_id.strip("<").partition("@")[0] in not_noted:
                 count.counted["mails that came again, as the database was too busy"] += 1
@@ -329,32 +316,23 @@ def _is_told_once(count: Count, transfer: Transfer, told: Mails) -> None:
         if mails > happened[event] and event in lost:
             count.counted["mails of what a lost workflow task had told"] += mails - happened[event]
         elif mails > happened[event]:
-            count.say(
-                f"{transfer.run.id}: {reader} got {mails} mails of {event}. {_happened(transfer)}"
-            )
+            count.say(f"{reader} got {mails} mails of {event}", transfer)
 
 
 def _is_told_at_all(count: Count, transfer: Transfer, told: Mails) -> None:
-    """All hear that billing is about to move, and of the end; who is waited for heard something."""
+    """All parties hear of the end; who is waited for has heard something."""
     state = transfer.state
-    if state in TERMINAL and not transfer.status.slots:
-        return  # cancelled before it was opened: it never asked anybody
-    is_moving = any(event.code == "COMMITTING" for event in transfer.events)
-    events = [*(["READY"] if is_moving else []), *([state.value] if state in TERMINAL else [])]
-    for event, party in itertools.product(events, Party):
-        count.counted[f"told {event}"] += 1
-        if not told[event, party.value]:
-            count.say(
-                f"{transfer.run.id}: {party.value} has no mail of {event}. {_happened(transfer)}"
-            )
+    if state in TERMINAL and transfer.status.slots:  # without any, it never asked anybody
+        for party in Party:
+            count.counted["parties told of the end"] += 1
+            if not told[state.value, party.value]:
+                count.say(f"{party.value} has no mail of the end", transfer)
     readers = {reader for _, reader in told}
     for who in transfer.status.waiting_on:
         count.counted["people waited for"] += 1
         reader = who if who == "staff" else Slot(who).party.value
         if reader not in readers and state is not State.ON_HOLD:  # who holds it knows of that
-            count.say(
-                f"{transfer.run.id}: it waits for {who}, who has no mail. {_happened(transfer)}"
-            )
+            count.say(f"it waits for {who}, who has no mail", transfer)
 
 
 def _not_noted(town: Town) -> set[str]:
@@ -364,36 +342,25 @@ def _not_noted(town: Town) -> set[str]:
     return {line["delivery"] for line in said}
 
 
-def _explains(failed: Failed, first: float, again: float) -> bool:
+def _explains(failed: Failed, first: float) -> bool:
     """Whether a fault can have kept a worker from noting that a mail had arrived."""
-    on_the_way = ("postgresql", "smtp", *WORKERS)
-    target = failed.failure.target
-    concerned = target in on_the_way or (
-        target not in PROGRAMS and target.endswith(("to postgresql", "to smtp"))
-    )
-    return concerned and failed.began < first + UNRECORDED_FOR and failed.ended > first - 1
+    is_on_the_way = failed.failure.target in _ON_A_MAILS_WAY
+    return is_on_the_way and failed.began < first + UNRECORDED_FOR and failed.ended > first - 1
 
 
 # -- stories -------------------------------------------------------------------------------------
-def _told(lived: Lived) -> str:
-    """What people did, for a story."""
+def _story(one: Lived | Transfer) -> str:
+    """What people did, or what happened by the transfer itself."""
+    if isinstance(one, Transfer):
+        happened = " ".join(
+            f"{event.code}{f'[{event.ticket_id}]' if event.ticket_id else ''}@{event.at:%M:%S.%f}"
+            for event in one.events
+        )
+        return f"{one.key}: {happened}"
     filed = ", ".join(
-        f"{one.ticket.id} {one.step.slot.value} {one.says} ({one.step.told})"
-        for one in lived.tickets.values()
+        f"{filed.ticket.id} {filed.step.slot.value} {filed.says} ({filed.step.told})"
+        for filed in one.tickets.values()
     )
-    story = lived.story
-    levers = f"; levers {', '.join(lived.levers)}" if lived.levers else ""
+    story = one.story
+    levers = f"; levers {', '.join(one.levers)}" if one.levers else ""
     return f"{story.domain} ({story.kind}, begun by {story.begin}; filed {filed}{levers})"
-
-
-def _happened(transfer: Transfer) -> str:
-    """What happened, by the transfer itself."""
-    events = " ".join(
-        f"{event.code}{f'[{event.ticket_id}]' if event.ticket_id else ''}@{event.at:%M:%S.%f}"
-        for event in transfer.events
-    )
-    return f"Run {transfer.run.run_id[:8]}: {events}."
-
-
-def _runs(transfers: Sequence[Transfer]) -> str:
-    return " ".join(_happened(transfer) for transfer in transfers)

@@ -62,12 +62,16 @@ T = TypeVar("T")
 
 @dataclass
 class Filed:
-    """A ticket that somebody filed: what it says now, and when whoever filed it knew of that."""
+    """A ticket that somebody filed: what it says now, and when whoever filed it knew of that.
+
+    ``announced`` is whether it was, until the gateway took it.
+    """
 
     ticket: Ticket
     step: File
     says: Says
     known_at: datetime
+    announced: bool
 
     @property
     def is_a_word(self) -> bool:
@@ -244,7 +248,9 @@ class People:
             return await self._office.file(step, account, person, subject, body)
 
         ticket = await self._until_done("file", filed)
-        lived.tickets[ticket.id] = Filed(ticket, step, step.says, datetime.now(UTC))
+        announced = step.told is not Told.NEVER and not self._office.announces
+        now = datetime.now(UTC)
+        lived.tickets[ticket.id] = Filed(ticket, step, step.says, now, announced)
         self.did["tickets filed"] += 1
         self._tell(ticket, step.told)
 

@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 from tests.chaos.people import Lived
 from tests.chaos.town import Town
 from transfer.attributes import TRANSFER_STATE
-from transfer.case import State
+from transfer.case import TERMINAL, State
 
 
 async def unsettled(town: Town, client: Client, lived: Sequence[Lived]) -> list[str]:
@@ -24,8 +24,11 @@ async def unsettled(town: Town, client: Client, lived: Sequence[Lived]) -> list[
     states: dict[str, State] = {}
     async for run in client.list_workflows('WorkflowType="CustomerTransfer"'):
         state = run.typed_search_attributes.get(TRANSFER_STATE)
-        if state and (run.id not in states or run.status is WorkflowExecutionStatus.RUNNING):
+        is_running = run.status is WorkflowExecutionStatus.RUNNING
+        if state and (run.id not in states or is_running):
             states[run.id] = State(state)
+        if state in TERMINAL and is_running:
+            waiting.append(f"{run.id} is {state}, and still tells of it")
     for one in lived:
         state = states.get(f"transfer-{one.story.domain}")
         if state not in one.story.ends:
