@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+
 import idna
+import idna.uts46data  # at the first name beyond ASCII otherwise: in the midst of a workflow task
 
 from transfer.errors import DomainInvalid
 
@@ -37,6 +40,7 @@ def to_a_label(text: str) -> str:
     return a_label
 
 
+@functools.lru_cache(maxsize=1000)
 def display(a_label: str) -> str:
     """Return the name as people read it: the U-label with the A-label beside it where they differ.
 

@@ -315,6 +315,16 @@ def overtake(pick: int, text: str) -> Act:
     return Act(f"ticket #{pick} becomes '{text}', and is read before its past", does)
 
 
+def ring_all() -> Act:
+    """Somebody rings for every ticket there is, once more."""
+
+    def does(world: World) -> None:
+        for number in tuple(world.tickets):
+            ring_for(world, number, Intent.AUTHORIZE)
+
+    return Act("every ticket rings again", does)
+
+
 def ring_for_nothing(number: str, rung: Intent) -> Act:
     """A doorbell for a ticket that does not exist."""
     return Act(f"'{rung.value}' rings for {number}", lambda world: ring_for(world, number, rung))
@@ -504,6 +514,55 @@ def during_grace(happens: list[Act], how: str) -> Act:
     return Act(f"all agree; meanwhile ({how}) {happens}; the grace is over", does)
 
 
+def during_outage(happens: list[Act]) -> Act:
+    """All three agree, but billing cannot be moved for a while."""
+
+    def does(world: World) -> None:
+        agree().does(world)
+        wait(25, commit_works=False).does(world)
+        for act in happens:
+            act.does(world)
+        wait(25, commit_works=True).does(world)
+
+    return Act(f"all agree, and the database is away; meanwhile {happens}; it is back", does)
+
+
+def during_hold(happens: list[Act], hours: int) -> Act:
+    """Staff hold it, something happens, and they resume it."""
+
+    def does(world: World) -> None:
+        for act in (lever("hold", "sue", 0, Intent.REFUSE), wait(hours, True), *happens):
+            act.does(world)
+        lever("resume", "tom", 0, Intent.REFUSE).does(world)
+        wait(1, commit_works=True).does(world)
+
+    return Act(f"it is held for {hours} h; meanwhile {happens}; it is resumed", does)
+
+
+def dearer(ago: int) -> Act:
+    """All agree, the price rises, and the new reseller accepts again, maybe what it was before."""
+
+    def does(world: World) -> None:
+        agree().does(world)
+        record("the price rises").does(world)
+        wait(25, commit_works=True).does(world)
+        stand_in(Slot.ACCEPT, Slot.ACCEPT, ago).does(world)
+        wait(26, commit_works=True).does(world)
+
+    return Act(f"all agree, and the price rises; what came {ago} h ago is accepted", does)
+
+
+def staff_release(first: str, second: str) -> Act:
+    """The old reseller refuses; one of staff proposes to release in its place, one confirms."""
+
+    def does(world: World) -> None:
+        in_person(Slot.RELEASE, "refuse", True, 0).does(world)
+        for staff in (first, second):
+            lever("release", staff, 0, Intent.RELEASE).does(world)
+
+    return Act(f"it is refused; {first} proposes to release, {second} confirms", does)
+
+
 def stand_in(slot: Slot, person: Slot, ago: int) -> Act:
     """Somebody files a party's ticket who may be another party's person."""
     return file(slot, slot.value, person, "", True, ago, False)
@@ -536,7 +595,7 @@ _any_ticket = st.builds(
     st.sampled_from([0, 1, 5, 48, 800]),
     st.sampled_from([False, False, False, True]),
 )
-PULLS = st.builds(
+_levers = st.builds(
     lever,
     st.sampled_from(
         [
@@ -565,9 +624,16 @@ CHANGES = st.one_of(
 BELLS = st.one_of(
     st.builds(ring_again, _picks, _intents),
     st.builds(ring_for_nothing, st.sampled_from(["404", "405"]), _intents),
+    st.builds(ring_all),
     st.builds(look_for_lost),
 )
 LATE_READINGS = st.builds(ring_for_the_past, _picks)
+_staff = st.sampled_from(["sue", "tom"])
+PULLS = st.one_of(
+    *[_levers] * 6,
+    st.builds(staff_release, _staff, _staff),
+    st.builds(during_hold, st.lists(FILINGS, max_size=2), st.sampled_from([1, 48])),
+)
 RECORDS = st.one_of(st.builds(record, _records), st.builds(leave, _slots), st.builds(pay))
 _nothing = st.just(Act("nothing happens", lambda _: None))  # what a history shrinks to
 _any_act = st.one_of(_nothing, FILINGS, FILINGS, CHANGES, BELLS, LATE_READINGS, PULLS, RECORDS)
@@ -588,6 +654,9 @@ _meanwhile = st.lists(st.one_of(_trouble, _trouble, _any_act), min_size=1, max_s
 GRACES = st.one_of(
     st.builds(during_grace, _meanwhile, st.sampled_from(["once", "twice", "late"])),
     st.builds(during_grace, _meanwhile, st.just("twice")),
+    st.builds(during_grace, _meanwhile, st.just("twice")),
+    st.builds(during_outage, st.lists(st.one_of(FILINGS, BELLS), min_size=1, max_size=2)),
+    st.builds(dearer, st.sampled_from([0, 5])),
 )
 ALL_AGREE = st.builds(agree)
 WAITS = st.one_of(_waits, _waits, st.builds(sleep_long, st.sampled_from([30, 100, 300])))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -106,3 +109,9 @@ def test_any_text_is_a_stable_a_label_or_is_refused(text: str) -> None:
     assert a_label.isascii()
     assert len(a_label) <= MAX_LENGTH
     assert a_label in display(a_label)
+
+
+def test_all_tables_are_loaded_with_the_module() -> None:
+    """Not at the first name beyond ASCII, in the midst of a workflow task."""
+    look = "import sys, transfer.domains; sys.exit('idna.uts46data' not in sys.modules)"
+    subprocess.run([sys.executable, "-c", look], check=True, timeout=30)

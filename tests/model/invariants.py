@@ -138,7 +138,7 @@ def i06_one_ticket_one_slot_and_twice_is_once(step: Step) -> None:
     assert len(numbers) == len(set(numbers))
     if step.cause.startswith("a doorbell") and step.heard[0].ticket is not None:
         for reading in step.heard:
-            again, _ = submissions.submitted(step.after, reading, step.now)
+            again, _ = submissions.submitted(step.after, reading, step.now, rung=step.rung)
             assert again == step.after or step.after.is_terminal
             used = reading.model_copy(update={"used_by": "another transfer"})
             elsewhere, _ = submissions.submitted(step.before, used, step.now)

@@ -188,7 +188,7 @@ class Office:
 
     async def _decide_otherwise(self, step: Step) -> None:
         """A workflow task that was lost had seen a lever first, a second before."""
-        earlier = max(step.now - timedelta(seconds=1), MONDAY)
+        earlier = step.now - timedelta(seconds=1)
         action = Hold.model_validate({"staff": "sam", "reason": "wait"})
         try:
             lost = levers.hold(step.before, action, earlier)

@@ -8,10 +8,14 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.model.machine import Transfer, reading_each_text_once
 
+SHARDS, HISTORIES = 8, 260
+"""So that all cores share them. A history that cannot go on as it was drawn counts as one, too."""
+
 
 @pytest.mark.timeout(300)
-def test_every_history_goes_as_the_model_says() -> None:
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_every_history_goes_as_the_model_says(shard: int) -> None:
     with reading_each_text_once():
         run_state_machine_as_test(
-            Transfer, settings=settings(max_examples=2000, stateful_step_count=12)
+            Transfer, settings=settings(max_examples=HISTORIES, stateful_step_count=12)
         )
