@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -85,17 +86,16 @@ async def test_a_database_that_is_away_is_unreachable_in_one_line_without_its_pa
 
 async def test_a_server_that_accepts_and_says_nothing_is_unreachable_after_the_timeout() -> None:
     """A hung server must not hang us."""
-
-    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    silent = await asyncio.start_server(hang, "127.0.0.1", 0)
+    hanging: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, line: hanging.append(line), "127.0.0.1", 0)
     port = silent.sockets[0].getsockname()[1]
     database = Database(f"postgresql://127.0.0.1:{port}/bank", timeout=SOON)
-    with pytest.raises(Unreachable), database.reading():
-        pass
+    with pytest.raises(Unreachable):
+        await database.read(lambda _: None)
     await database.close()
+    for line in hanging:
+        line.close()
+        await line.wait_closed()
     silent.close()
 
 
@@ -191,6 +191,26 @@ async def test_a_call_cancelled_at_any_moment_keeps_neither_lock_nor_connection(
     assert {type(one) for one in kept} <= {asyncio.CancelledError, BillingConflict}
     await asyncio.gather(*(adapters.ledger.uses(["7"]) for _ in range(20)))
     assert len(await adapters.ledger.evidence("k2")) == 60
+    await hasty.close()
+
+
+@sql_only
+async def test_nobody_waits_for_ever_for_a_turn(stores: Stores, url: str) -> None:
+    """While all that may run at a time hang, others are told, and are not run afterwards."""
+    hasty = Database(url, timeout=SOON, at_once=1)
+    begun, let_go = threading.Event(), threading.Event()
+
+    def hang(_: Connection) -> bool:
+        begun.set()
+        return let_go.wait(30)
+
+    hanging = asyncio.create_task(hasty.read(hang))
+    assert await asyncio.to_thread(begun.wait, 30)
+    with pytest.raises(Unreachable, match="all connections are busy"):
+        await hasty.read(lambda _: pytest.fail("it was run"))
+    let_go.set()
+    assert await hanging
+    assert await hasty.read(lambda connection: connection.scalar(text("SELECT 7"))) == 7
     await hasty.close()
 
 

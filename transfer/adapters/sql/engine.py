@@ -77,7 +77,7 @@ class Database:
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         self.name = _spoken(self._url)
         """How people may read the URL: without user and password."""
-        seconds = timeout.total_seconds()
+        self._patience = seconds = timeout.total_seconds()
         engine = create_engine(
             self._url,
             connect_args={"timeout": seconds} if self.is_sqlite else _libpq(self._url, seconds),
@@ -112,7 +112,7 @@ class Database:
         self, work: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
     ) -> _T:
         """Read in one transaction, as of one instant, and return what ``work`` does."""
-        return await _run(self._readers, self.reading, lambda c: work(c, *args, **kwargs))
+        return await self._run(self._readers, self.reading, lambda c: work(c, *args, **kwargs))
 
     async def write(
         self, work: Callable[Concatenate[Connection, _P], _T], *args: _P.args, **kwargs: _P.kwargs
@@ -121,7 +121,7 @@ class Database:
 
         Undone as well where the caller is cancelled before the end.
         """
-        return await _run(self._writers, self.writing, lambda c: work(c, *args, **kwargs))
+        return await self._run(self._writers, self.writing, lambda c: work(c, *args, **kwargs))
 
     async def rows(self, wanted: Executable) -> Sequence[RowMapping]:
         """Read what one statement finds."""
@@ -154,6 +154,43 @@ class Database:
             threads.shutdown(wait=False, cancel_futures=True)
         await asyncio.to_thread(self.engine.dispose)
 
+    async def _run(
+        self,
+        threads: ThreadPoolExecutor,
+        begin: Callable[[], AbstractContextManager[Connection]],
+        work: Callable[[Connection], _T],
+    ) -> _T:
+        """Run a transaction in a thread. No thread can be cancelled, so it is told before its end.
+
+        Raises:
+            Unreachable: the database is away, or no thread was free in time.
+        """
+        given_up = threading.Event()
+
+        def transaction() -> _T:
+            with begin() as connection:
+                found = work(connection)
+                if given_up.is_set():
+                    raise _GivenUp
+                return found
+
+        context = contextvars.copy_context()  # a span of a statement belongs to the caller's
+        job = threads.submit(context.run, transaction)
+        # Of no effect on one that has begun: its own limits end that.
+        impatience = asyncio.get_running_loop().call_later(self._patience, job.cancel)
+        try:
+            return await asyncio.wrap_future(job)
+        except asyncio.CancelledError:
+            given_up.set()
+            task = asyncio.current_task()
+            if job.cancelled() and not (task and task.cancelling()):
+                raise Unreachable(
+                    f"The database {self.name} is away: all connections are busy"
+                ) from None
+            raise
+        finally:
+            impatience.cancel()
+
     @contextmanager
     def _speaking(self) -> Generator[None]:
         """Turn what only time or an operator can mend into ``Unreachable``, in one line."""
@@ -172,30 +209,6 @@ class Database:
             if isinstance(secret, str) and secret:
                 line = line.replace(secret, "***")
         return line[:_MAX_REASON]
-
-
-async def _run(
-    threads: ThreadPoolExecutor,
-    begin: Callable[[], AbstractContextManager[Connection]],
-    work: Callable[[Connection], _T],
-) -> _T:
-    """Run a transaction in a thread. A thread cannot be cancelled, so it is told before its end."""
-    given_up = threading.Event()
-
-    def transaction() -> _T:
-        with begin() as connection:
-            found = work(connection)
-            if given_up.is_set():
-                raise _GivenUp
-            return found
-
-    context = contextvars.copy_context()  # a span of a statement belongs to the caller's
-    try:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, context.run, transaction)
-    except asyncio.CancelledError:
-        given_up.set()
-        raise
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
