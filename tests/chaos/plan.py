@@ -311,8 +311,9 @@ def _cancelled(author: random.Random) -> _Draft:
 
 
 def _regretted(author: random.Random) -> _Draft:
-    back = File(author.choice(_DECIDES), Says.BACK, pause=author.uniform(0.01, 4))
-    return _Draft([*_yeses(author), back], (State.COMPLETED, State.WITHDRAWN))
+    """Taken back about when grace is over, half of them in time."""
+    back = File(author.choice(_DECIDES), Says.BACK, pause=author.uniform(0.5, 3.5))
+    return _Draft([*_yeses(author), Heard(pause=0.01), back], (State.COMPLETED, State.WITHDRAWN))
 
 
 def _silent(author: random.Random) -> _Draft:
