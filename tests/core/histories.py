@@ -59,7 +59,7 @@ TEXTS = {
     "accept": PROCEDURE[Slot.ACCEPT][1],
     "refuse": REFUSE_TEXT,
     "withdraw": WITHDRAW_TEXT,
-    "unclear": "Hello, about the transfer of example.com: well.",
+    "unclear": "Hi, about the transfer of example.com: [well](http://evil.example) <b>\r\n\x1b[1m",
     "another domain": PROCEDURE[Slot.RELEASE][1].replace("example.com", "example.org"),
     "another reseller": PROCEDURE[Slot.AUTHORIZE][1].replace("Globex", "Initech"),
     "a look-alike domain": PROCEDURE[Slot.AUTHORIZE][1].replace("example.com", "ex\u0430mple.com"),
@@ -444,7 +444,12 @@ def wait(hours: int, commit_works: bool) -> Act:
 
     def does(world: World) -> None:
         until = world.now + timedelta(hours=hours)
-        while (clock := clocks.next_clock(world.case)) and clock.at <= until:
+        enough = len(world.steps) + 200  # a clock that never stops is the model's to find
+        while (
+            len(world.steps) < enough
+            and (clock := clocks.next_clock(world.case))
+            and clock.at <= until
+        ):
             world.now = max(world.now, clock.at)
             if not clocks.commit_is_due(world.case, world.now):
                 ring_clocks(world, f"clock: {clock.tick.value}")
@@ -655,7 +660,7 @@ GRACES = st.one_of(
     st.builds(during_grace, _meanwhile, st.sampled_from(["once", "twice", "late"])),
     st.builds(during_grace, _meanwhile, st.just("twice")),
     st.builds(during_grace, _meanwhile, st.just("twice")),
-    st.builds(during_outage, st.lists(st.one_of(FILINGS, BELLS), min_size=1, max_size=2)),
+    st.builds(during_outage, st.lists(st.one_of(FILINGS, BELLS, _levers), min_size=1, max_size=3)),
     st.builds(dearer, st.sampled_from([0, 5])),
 )
 ALL_AGREE = st.builds(agree)

@@ -1,19 +1,19 @@
 """The invariants of the trade, by their numbers: what must hold at every step of any history.
 
 Beside what the model says of a step, each is looked at from outside: in the tickets as they are,
-in what is on record, and in what happened before. Those that no history can show are proved
+in what is on record, and in what happened before. What no history can show of some is proved
 elsewhere:
 
-9. One open transfer a customer, by construction: ``tests/core/test_invariants.py``; the second
-   start: ``tests/workflows/test_road.py`` and ``tests/e2e/test_command_line.py``.
-11., 12. Billing moves once, charges are conserved, and nothing is overwritten:
-   ``tests/model/test_database.py``, ``tests/adapters/test_billing.py``,
-   ``tests/core/test_billing.py``; here: that every attempt is by the same order.
+9. The second start, on a server: ``tests/workflows/test_road.py`` and
+   ``tests/e2e/test_command_line.py``; here: that none is ever opened beside this one.
+11., 12. Billing moves once, and nothing is overwritten: ``tests/model/test_database.py``,
+   ``tests/adapters/test_billing.py``; here: that every attempt is by the same order, by which a
+   repetition is told from another owner, and that the two halves add up.
 14. A mail that fails delays and changes nothing else: ``tests/core/test_postman.py``,
    ``tests/workflows/test_commit.py``; here no notice is sent at all.
 16. Evidence is kept beyond the workflow: ``tests/model/test_database.py``; here: that it is noted.
-17. Strangers' text is bounded and injects nothing: ``tests/core/test_invariants.py``,
-   ``tests/core/test_letters.py``, ``tests/security/test_output.py``.
+17. Strangers' text injects nothing into mails: ``tests/core/test_letters.py``,
+   ``tests/security/test_output.py``; here: nor into the evidence and the pages for staff.
 18. Signals of any payload do not wedge a workflow: ``tests/workflows/test_hostile.py`` and
    ``test_flood.py``; here: that the case stays small.
 """
@@ -24,12 +24,15 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from tests.core import histories
-from tests.core.builders import ACCOUNT_OF, ACME
+from tests.core.builders import ACCOUNT_OF, ACME, EXAMPLE, GLOBEX, request
 from tests.core.histories import Step, World
 from tests.model.beliefs import FRESH, GRACE, NO, NOTHING, YES, Model, is_its_own, meaning
-from transfer import clocks, commit, submissions
+from transfer import clocks, commit, opening, submissions, views
+from transfer.adapters import moves
+from transfer.billing import split_month
 from transfer.case import (
     COMMIT_STATES,
+    MAX_DETAIL,
     MAX_DOUBTS,
     MAX_EVIDENCE,
     MAX_REJECTED,
@@ -38,8 +41,9 @@ from transfer.case import (
     SlotState,
     State,
 )
-from transfer.messages import TicketReading
-from transfer.parties import Slot
+from transfer.details import details
+from transfer.messages import BillingOrder, TicketReading
+from transfer.parties import Account, Assignment, Slot
 from transfer.tickets import Intent
 
 _NOES = (SlotState.REFUSED, SlotState.WITHDRAWN)
@@ -132,6 +136,21 @@ def i04_the_doorbell_is_not_believed(step: Step) -> None:
             assert after.slots == step.after.slots
 
 
+def i05_consent_binds_to_the_triple(step: Step) -> None:
+    """Another customer, old or new reseller is another transfer, for which it says nothing."""
+    for record, reading in newly_heard(step):
+        if not record.authorized or record.admitted:
+            continue
+        domain = step.before.customer.model_copy(update={"aliases": ("example.org",)})
+        party = "old" if record.slot is Slot.ACCEPT else "new"
+        for changed in ({"customer": domain}, {party: Account(id="initech", name="Initech")}):
+            elsewhere = step.before.having(**changed)
+            after, _ = submissions.submitted(elsewhere, reading, step.now)
+            there = after.slot(record.slot)
+            said = (there.ticket_id, there.said_at, there.revision)
+            assert said != (record.ticket_id, record.said_at, record.revision)
+
+
 def i06_one_ticket_one_slot_and_twice_is_once(step: Step) -> None:
     """In this transfer and no other."""
     numbers = [record.ticket_id for record in step.after.slots if record.ticket_id]
@@ -170,6 +189,62 @@ def i08_nobody_is_nagged(step: Step) -> None:
     assert all(record.reminded <= 5 for record in step.after.slots)
 
 
+def i09_one_open_transfer_a_customer(step: Step) -> None:
+    """Whichever of its domains a second one is asked for, and whether or not this one is found."""
+    assert step.known is not None
+    assert step.known.customer is not None
+    assert step.after.transfer_id == opening.transfer_id(step.known.customer.domains[0])
+    if step.after.is_terminal:
+        return
+    another = EXAMPLE.domains[1]
+    for asked_for, found in ((EXAMPLE.domains[0], step.after.transfer_id), (another, None)):
+        second = Case.received(
+            request(domain=asked_for), opening.transfer_id(asked_for), "second", step.now
+        )
+        known = step.known.model_copy(update={"open_transfer": found})
+        second = opening.opened(second, known, step.now)
+        assert second.state is State.INVALID
+        assert "TRANSFER_ALREADY_OPEN" in second.outcome_code
+
+
+def i11_the_halves_add_up(step: Step) -> None:
+    """And as the re-check has found everything, billing may move at that instant."""
+    if step.order is None:
+        return
+    price = step.order.charges.price
+    last, first = split_month(price, step.order.at)
+    assert last + first == price
+    assert min(last, first) >= 0
+    if step.order.at == step.now:
+        assert step.known is not None
+        record = step.known.customer
+        assert record is not None
+        assert moves.conflict(step.order, record, billed(step.order), step.known.new) is None
+
+
+def i12_nothing_is_overwritten(step: Step) -> None:
+    """Another owner is a conflict; what this order has moved is known by its key as success."""
+    if step.order is None:
+        return
+    assert step.known is not None
+    order, record = step.order, EXAMPLE.model_copy(update={"charges": step.order.charges})
+    other = billed(order).model_copy(update={"reseller": "initech"})
+    assert moves.conflict(order, record, other, GLOBEX)
+    assert moves.conflict(order, record.model_copy(update={"reseller": "initech"}), other, GLOBEX)
+    panel = (
+        moves.PanelAccess(reseller=order.old, since=EXAMPLE.billed_from, until=order.at),
+        moves.PanelAccess(reseller=order.new, since=order.at),
+    )
+    moved = Assignment(
+        reseller=order.new, charges=order.charges, starts_at=order.at, transfer=order.key
+    )
+    halves = (billed(order).model_copy(update={"ends_at": order.at}), moved)
+    after = record.model_copy(update={"reseller": order.new})
+    assert moves.difference(order, after, halves, panel) is None
+    another = moved.model_copy(update={"transfer": "another transfer"})
+    assert moves.difference(order, after, (halves[0], another), panel)
+
+
 def i12_every_attempt_is_by_the_same_order(step: Step) -> None:
     """So that compare-and-set can tell a repetition from another owner."""
     if step.order is not None:
@@ -186,6 +261,7 @@ def i13_no_way_back(step: Step) -> None:
     if step.before.state in COMMIT_STATES:
         assert step.after.state in {*COMMIT_STATES, State.COMPLETED}
         assert step.after.slots == step.before.slots
+        assert step.after.committing_since == step.before.committing_since
         assert clocks.next_clock(step.before) is not None
 
 
@@ -215,6 +291,21 @@ def i16_every_change_has_who_when_and_a_code(step: Step) -> None:
     if step.pulled is not None:
         assert bool(fresh) is not bool(step.pulled.refused)
         assert all(step.pulled.action.staff == e.who for e in fresh[:1])
+
+
+def i17_what_strangers_write_stays_text(step: Step) -> None:
+    """Bounded, on one line, and neither link nor markup in the pages for staff."""
+    for event in step.after.evidence:
+        if event.seq > step.before.evidence_count:
+            assert (event.who + event.detail).isprintable()
+            assert len(event.who) <= 200
+            assert len(event.detail) <= MAX_DETAIL
+    if new_codes(step) and step.after.doubts:
+        assert views.summary(step.after).isprintable()
+        page = details(step.after, step.now)
+        assert "](http://evil" not in page
+        assert "<b>" not in page
+        assert not {"\x1b", "\r"} & set(page)
 
 
 def i18_nothing_grows(step: Step) -> None:
@@ -303,14 +394,19 @@ AT_EVERY_STEP = (
     i02_staff_release_in_mediation_and_are_two,
     i03_nobody_speaks_through_anothers_session,
     i04_the_doorbell_is_not_believed,
+    i05_consent_binds_to_the_triple,
     i06_one_ticket_one_slot_and_twice_is_once,
     i07_no_late_yes,
     i08_silence_never_authorizes,
     i08_nobody_is_nagged,
+    i09_one_open_transfer_a_customer,
+    i11_the_halves_add_up,
+    i12_nothing_is_overwritten,
     i12_every_attempt_is_by_the_same_order,
     i13_no_way_back,
     i15_terminal_is_terminal,
     i16_every_change_has_who_when_and_a_code,
+    i17_what_strangers_write_stays_text,
     i18_nothing_grows,
     a_re_check_decides,
 )
@@ -349,6 +445,11 @@ def newly_heard(step: Step) -> Iterator[tuple[Authorization, TicketReading]]:
         mark = (after.ticket_id, after.said_at, after.revision)
         if after.ticket_id in heard and mark != (before.ticket_id, before.said_at, before.revision):
             yield after, heard[after.ticket_id]
+
+
+def billed(order: BillingOrder) -> Assignment:
+    """Who is billed before an order is carried out."""
+    return Assignment(reseller=order.old, charges=order.charges, starts_at=EXAMPLE.billed_from)
 
 
 def standing(step: Step) -> Iterator[tuple[Authorization, TicketReading]]:

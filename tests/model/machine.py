@@ -53,61 +53,71 @@ class Transfer(RuleBasedStateMachine):
     @rule(act=histories.FILINGS)
     def somebody_files(self, act: Act) -> None:
         """A party, a stranger, somebody in another's place, by mail, without the right to."""
-        self.world.let(act)
+        self._let(act)
 
     @rule(act=histories.CHANGES)
     def a_ticket_changes(self, act: Act) -> None:
         """It is edited, closed, or gone."""
-        self.world.let(act)
+        self._let(act)
 
     @rule(act=histories.BELLS)
     def it_rings(self, act: Act) -> None:
         """Again, under a wrong name, for nothing; or somebody looks for what never rang."""
-        self.world.let(act)
+        self._let(act)
 
     @rule(act=histories.LATE_READINGS)
     def a_reading_comes_late(self, act: Act) -> None:
         """Of a ticket that was changed since."""
-        self.world.let(act)
+        self._let(act)
 
     @rule(act=histories.PULLS)
     def staff_pull_a_lever(self, act: Act) -> None:
         """Whether they may or not."""
-        self.world.let(act)
+        self._let(act)
 
     @rule(act=histories.RECORDS)
     def something_changes_on_record(self, act: Act) -> None:
         """Charges, suspensions, the reseller, an administrator, a payment."""
-        self.world.let(act)
+        self._let(act)
 
     @rule(act=histories.ALL_AGREE)
     def everybody_files(self, act: Act) -> None:
         """As they were asked to."""
-        self.world.let(act)
+        self._let(act)
 
     @rule(act=histories.GRACES)
     def all_agree_but(self, act: Act) -> None:
         """And something happens before billing moves."""
-        self.world.let(act)
+        self._let(act)
 
     @rule(act=histories.WAITS)
     def time_passes(self, act: Act) -> None:
         """An hour or weeks; the worker or the database may be away."""
-        self.world.let(act)
+        self._let(act)
 
     @invariant()
     def it_is_as_believed(self) -> None:
         """Follow each change there was, and compare."""
-        try:
+        with self._told_as_a_story():
             for step in self.world.steps[self.followed :]:
                 self.followed += 1
                 self.model.follow(step)
                 check(step, self.model)
-        except AssertionError:
-            note("\n" + histories.story(self.world, self.followed))
-            raise
 
     def teardown(self) -> None:
         """Wherever it was left, it is in order."""
         if hasattr(self, "world"):
-            check_end(self.world)
+            with self._told_as_a_story():
+                check_end(self.world)
+
+    def _let(self, act: Act) -> None:
+        with self._told_as_a_story(to_its_end=True):
+            self.world.let(act)
+
+    @contextmanager
+    def _told_as_a_story(self, *, to_its_end: bool = False) -> Generator[None]:
+        try:
+            yield
+        except Exception:
+            note("\n" + histories.story(self.world, None if to_its_end else self.followed))
+            raise
