@@ -93,7 +93,7 @@ class Postman:
                         await self.told_aside()
                         await self._mailer.rest()
                 raise
-            if tried == 0:
+            if tried < AT_ONCE and not self._woken.is_set():  # nothing more is due
                 await self._mailer.rest()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._poll_every.total_seconds()):

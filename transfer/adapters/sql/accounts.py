@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, exc, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, exc, insert, or_, select, text, update
 
 from transfer import domains
 from transfer.accounts_file import AccountsFile, LoadReport
@@ -50,8 +50,10 @@ class SqlAccounts:
 
         def read(connection: Connection) -> Facts:
             customer = _customer_of(connection, domain)
-            old = None if customer is None else _reseller(connection, customer.reseller)
-            return Facts(customer=customer, old=old, new=_named(connection, new_reseller))
+            owner = None if customer is None else customer.reseller
+            known = read_resellers(connection, or_(resellers.c.id == owner, _named(new_reseller)))
+            old = next((one for one in known if one.id == owner), None)
+            return Facts(customer=customer, old=old, new=find(new_reseller, known))
 
         return await self._database.read(read)
 
@@ -205,13 +207,13 @@ def _customer_of(connection: Connection, domain: str) -> CustomerRecord | None:
     return next(iter(read_customers(connection, customers.c.no.in_(owner))), None)
 
 
-def _named(connection: Connection, name: str) -> ResellerRecord | None:
+def _named(name: str) -> ColumnElement[bool]:
+    """Who may be meant by a name; ``find`` decides."""
     folded = fold(name)
     by_alias = select(reseller_aliases.c.reseller).where(reseller_aliases.c.folded == folded)
-    candidates = or_(
+    return or_(
         resellers.c.id == name.strip(),
         resellers.c.folded_id == folded,
         resellers.c.folded_name == folded,
         resellers.c.id.in_(by_alias),
     )
-    return find(name, read_resellers(connection, candidates))
