@@ -41,8 +41,8 @@ TARGETS = {
     "transfer/adapters/sql/accounts.py": tuple(
         f"transfer.adapters.sql.accounts.x{name}__mutmut_*"
         for name in (
-            *("ǁSqlAccountsǁmove_billing", "ǁSqlAccountsǁ_read_back"),
-            *("__move", "__customer", "__reseller"),
+            *("ǁSqlAccountsǁmove_billing", "__move", "__read_back"),
+            *("__customer", "__reseller"),
         )
     ),
 }
