@@ -37,7 +37,7 @@ class Size:
     signals: int = 10_000
     gateway: int = 20
     """Seconds for which the gateway is asked."""
-    patience: float = 180.0
+    patience: float = 600.0
     """Seconds after which no more transfers are opened; the figures say how many there were."""
 
 
