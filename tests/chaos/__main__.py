@@ -110,44 +110,51 @@ async def _run(asked: Asked, folder: Path) -> list[str]:
 async def _live(asked: Asked, folder: Path) -> list[str]:
     form, loop = asked.form, asyncio.get_running_loop()
     plan = planned(asked.seed, form.transfers, form.seconds, tracker=asked.tracker)
-    town, lived, began = Town(folder, say), list[Lived](), loop.time()
+    town, began = Town(folder, say), loop.time()
     try:
-        await town.open(
-            administrators(story.domain for story in plan.stories), tracker=asked.tracker
-        )
+        customers = administrators(story.domain for story in plan.stories)
+        await town.open(customers, tracker=asked.tracker)
+        say(f"chaos: all runs after {loop.time() - began:.0f} s; now it begins to fail")
         client = await connected(town.temporal.address)
         people = People(town, client)
         try:
-            since = loop.time()
-
-            def tell(what: str) -> None:
-                say(f"{loop.time() - since:6.1f} s  {what}")
-
-            tell(f"all runs, after {since - began:.0f} s; now it begins to fail")
-            living = asyncio.create_task(people.live(plan.stories, lived, since))
-            await town.fail(plan.failures, since)
-            tell("nothing fails any more; workers leave, and come again")
-            await town.workers_leave()
-            await quiet.time_passes(town, client)
-            await town.workers_come()
-            quiet_by = loop.time() + form.quiet_within
-            while left := await _left(town, client, lived, living):
-                tell(f"{len(left)} things to wait for, like: {left[0]}")
-                if loop.time() > quiet_by:
-                    living.cancel()
-                    await asyncio.wait([living])
-                    break
-                await asyncio.sleep(_LOOKS_EVERY)
-            tell(f"{'it does not get' if left else 'all is'} quiet; now it is counted")
-            count = counted(town, lived, await found(town, client, people))
-            await town.all_leave()
+            count, left = await _fail_and_count(town, people, client, plan, form.quiet_within)
         finally:
             await people.close()
+        await town.all_leave()
     finally:
         await town.close()
-    _report(plan, people, town, count)
+    _report(people, town, count)
     say(f"chaos: {loop.time() - began:.0f} s in all")
     return [*town.odd, *people.wrong, *count.wrong, *left]
+
+
+async def _fail_and_count(
+    town: Town, people: People, client: Client, plan: Plan, quiet_within: float
+) -> tuple[Count, list[str]]:
+    """Live the plan; return what was counted, and what still had to happen then."""
+    loop, lived = asyncio.get_running_loop(), list[Lived]()
+    began = loop.time()
+
+    def tell(what: str) -> None:
+        say(f"{loop.time() - began:6.1f} s  {what}")
+
+    living = asyncio.create_task(people.live(plan.stories, lived, began))
+    await town.fail(plan.failures, began)
+    tell("nothing fails any more; workers leave, and come again")
+    await town.workers_leave()
+    await quiet.time_passes(town, client)
+    await town.workers_come()
+    quiet_by = loop.time() + quiet_within
+    while left := await _left(town, client, lived, living):
+        tell(f"{len(left)} things to wait for, like: {left[0]}")
+        if loop.time() > quiet_by:
+            living.cancel()
+            await asyncio.wait([living])
+            break
+        await asyncio.sleep(_LOOKS_EVERY)
+    tell(f"{'it does not get' if left else 'all is'} quiet; now it is counted")
+    return counted(town, lived, await found(town, client, people)), left
 
 
 async def _left(
@@ -161,7 +168,7 @@ async def _left(
     return left
 
 
-def _report(plan: Plan, people: People, town: Town, count: Count) -> None:
+def _report(people: People, town: Town, count: Count) -> None:
     """Print a table of what was done and what was counted."""
     faults = Counter(f"{one.failure.target} {one.failure.fault}" for one in town.failed)
     failed = [*sorted(faults.items()), ("in all", len(town.failed))]

@@ -98,14 +98,8 @@ async def found(town: Town, client: Client, people: People) -> Found:
         (all_of_it.in_vain if in_vain else before).append(transfer)
     others = [run async for run in client.list_workflows('WorkflowType!="CustomerTransfer"')]
     for run in [*runs, *others]:
-        history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+        all_of_it.task_failures.update(await _task_failures(client, run))
         all_of_it.histories += 1
-        for event in history.events:
-            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
-                failed = event.workflow_task_failed_event_attributes
-                cause = WorkflowTaskFailedCause.Name(failed.cause)
-                why = "" if failed.cause in MENDED_BY_TIME else f": {failed.failure.message[:300]}"
-                all_of_it.task_failures[f"{cause}{why}"] += 1
     rows = town.database.rows
     for row in await rows("SELECT * FROM parked_tickets"):
         all_of_it.parked[row["ticket_id"]] = row
@@ -118,3 +112,15 @@ async def found(town: Town, client: Client, people: People) -> Found:
         all_of_it.evidence[row["key"]].append(row)
     all_of_it.deliveries = await rows("SELECT * FROM deliveries ORDER BY no")
     return all_of_it
+
+
+async def _task_failures(client: Client, run: WorkflowExecution) -> list[str]:
+    """Why workflow tasks of a run failed; with a message where somebody made a mistake."""
+    history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+    why = list[str]()
+    for event in history.events:
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED:
+            failed = event.workflow_task_failed_event_attributes
+            message = "" if failed.cause in MENDED_BY_TIME else f": {failed.failure.message[:300]}"
+            why.append(f"{WorkflowTaskFailedCause.Name(failed.cause)}{message}")
+    return why
