@@ -32,6 +32,8 @@ LAST_ROUND = timedelta(seconds=20)
 """How long the deliveries under way may take when the worker stops."""
 LONGEST_DELIVERY = timedelta(seconds=45)
 """Shorter than the minute for which the ledger leases a delivery, lest another postman sends it."""
+KEPT = timedelta(seconds=1)
+"""How long connections to the mail server are kept for the next mail."""
 MAX_ASIDE = 100
 """Alerts under way at the same time; more wait for their lease to end."""
 
@@ -93,11 +95,17 @@ class Postman:
                         await self.told_aside()
                         await self._mailer.rest()
                 raise
-            if tried < AT_ONCE and not self._woken.is_set():  # nothing more is due
-                await self._mailer.rest()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._poll_every.total_seconds()):
-                        await self._woken.wait()
+            if tried < AT_ONCE:  # nothing more was due
+                await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait until woken, or for ``poll_every``; after a moment, the mailer rests."""
+        for pause in (min(KEPT, self._poll_every), self._poll_every):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause.total_seconds()):
+                    await self._woken.wait()
+                    return
+            await self._mailer.rest()
 
     async def deliver_due(self) -> int:
         """Try everything that is due, at most ``AT_ONCE``, and return how many that were.

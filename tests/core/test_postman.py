@@ -87,6 +87,7 @@ class Mailer(MemoryMailer):
         self.breaks = False
         self.tried = 0
         self.came = asyncio.Event()
+        self.rested = asyncio.Event()
 
     async def send(self, mail: Mail) -> None:
         self.tried += 1
@@ -96,7 +97,11 @@ class Mailer(MemoryMailer):
         if self.breaks:
             raise RuntimeError("a bug")
         await super().send(mail)
+        self.rested.clear()
         self.came.set()
+
+    async def rest(self) -> None:
+        self.rested.set()
 
 
 @pytest.fixture
@@ -357,6 +362,21 @@ async def test_it_wakes_for_what_is_new_and_ends_when_cancelled(town: Town) -> N
     town.postman.wake()
     async with asyncio.timeout(10):
         await town.mailer.came.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+
+async def test_the_mailer_rests_when_nothing_is_left_to_send(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No mail server is kept waiting for an hour, which is the poll."""
+    monkeypatch.setattr("transfer.postman.KEPT", timedelta(milliseconds=1))
+    await town.post(mail())
+    running = asyncio.create_task(town.postman.run())
+    async with asyncio.timeout(10):
+        await town.mailer.came.wait()
+        await town.mailer.rested.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
