@@ -90,7 +90,7 @@ pictures: $(ENV) ## makes docs/pictures and docs/mails.md anew, with that browse
 bench: $(PROOF) ## the service against bare versions of itself on three engines; ARGS="--quick" is short
 	@$(BIN)/python -m bench $(ARGS)
 
-# Five minutes; SHORT=1 is one. What a run does is up to its seed, which it prints.
+# Four minutes; SHORT=1 is one. What a run does is up to its seed, which it prints.
 chaos: $(ENV) ## transfers while all is killed, stopped, cut off; SHORT=1; RT=1: with Request Tracker; SEED=… repeats
 	@$(if $(RT),tools/debian.sh rt $(TRACKER))
 	@$(BIN)/python -m tests.chaos $(if $(SHORT),--short) $(if $(RT),--rt) $(if $(SEED),--seed $(SEED))
