@@ -116,7 +116,10 @@ class World:
             and "example.com" in ticket.body
             and ticket.created_at >= since
         }
-        numbers = [number for number in self.tickets if number in standing | about]
+        found = [self.tickets[number] for number in self.tickets if number in standing | about]
+        order = [ACCOUNT_OF[slot] for slot in Slot]  # as the activity reads them
+        found.sort(key=lambda ticket: (ticket.id not in standing, order.index(ticket.account)))
+        numbers = [ticket.id for ticket in found]
         return Survey(facts=self.facts, readings=tuple(self.reading(n) for n in numbers))
 
 
@@ -573,6 +576,12 @@ def stand_in(slot: Slot, person: Slot, ago: int) -> Act:
     return file(slot, slot.value, person, "", True, ago, False)
 
 
+def flawed(slot: Slot, flaw: str) -> Act:
+    """All is well but for one thing."""
+    by_mail = flaw == "by mail"
+    return file(slot, slot.value, slot, "" if by_mail else flaw, True, 0, by_mail)
+
+
 def look_for_lost() -> Act:
     """A survey finds tickets that nobody rang for."""
     return Act("a survey looks for lost tickets", look)
@@ -612,6 +621,13 @@ _levers = st.builds(
     _picks,
     _intents,
 )
+_stops = st.builds(
+    lever,
+    st.sampled_from(["cancel", "hold", "retry", "extend"]),
+    st.sampled_from(["sue", "tom"]),
+    _picks,
+    _intents,
+)
 _records = st.sampled_from(
     [
         *("all is well", "all is well", "the price rises", "the customer is under legal hold"),
@@ -619,7 +635,12 @@ _records = st.sampled_from(
     ]
 )
 _waits = st.builds(wait, st.sampled_from([1, 12, 25, 25, 48, 200, 400]), st.booleans())
-FILINGS = st.one_of(_honest, _honest, _any_ticket, st.builds(stand_in, _slots, _slots, _late))
+_flaws = st.sampled_from(["delegated", "no administrator", "by mail"])
+FILINGS = st.one_of(
+    *(_honest, _honest, _honest, _any_ticket, _any_ticket),
+    st.builds(stand_in, _slots, _slots, _late),
+    st.builds(flawed, _slots, _flaws),
+)
 CHANGES = st.one_of(
     st.builds(edit, _picks, st.sampled_from(sorted(TEXTS)), st.booleans()),
     st.builds(overtake, _picks, st.sampled_from(sorted(TEXTS))),
@@ -637,7 +658,7 @@ _staff = st.sampled_from(["sue", "tom"])
 PULLS = st.one_of(
     *[_levers] * 6,
     st.builds(staff_release, _staff, _staff),
-    st.builds(during_hold, st.lists(FILINGS, max_size=2), st.sampled_from([1, 48])),
+    st.builds(during_hold, st.lists(FILINGS, max_size=2), st.sampled_from([1, 48, 800])),
 )
 RECORDS = st.one_of(st.builds(record, _records), st.builds(leave, _slots), st.builds(pay))
 _nothing = st.just(Act("nothing happens", lambda _: None))  # what a history shrinks to
@@ -660,7 +681,7 @@ GRACES = st.one_of(
     st.builds(during_grace, _meanwhile, st.sampled_from(["once", "twice", "late"])),
     st.builds(during_grace, _meanwhile, st.just("twice")),
     st.builds(during_grace, _meanwhile, st.just("twice")),
-    st.builds(during_outage, st.lists(st.one_of(FILINGS, BELLS, _levers), min_size=1, max_size=3)),
+    st.builds(during_outage, st.lists(st.one_of(FILINGS, BELLS, _stops), min_size=1, max_size=3)),
     st.builds(dearer, st.sampled_from([0, 5])),
 )
 ALL_AGREE = st.builds(agree)

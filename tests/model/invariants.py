@@ -21,11 +21,12 @@ elsewhere:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import product
 
 from tests.core import histories
-from tests.core.builders import ACCOUNT_OF, ACME, EXAMPLE, GLOBEX, request
-from tests.core.histories import Step, World
+from tests.core.builders import ACCOUNT_OF, ACME, EXAMPLE, GLOBEX, PERSON_OF, request
+from tests.core.histories import OURS, STRANGER, TEXTS, Step, World
 from tests.model.beliefs import FRESH, GRACE, NO, NOTHING, YES, Model, is_its_own, meaning
 from transfer import clocks, commit, opening, submissions, views
 from transfer.adapters import moves
@@ -44,7 +45,7 @@ from transfer.case import (
 from transfer.details import details
 from transfer.messages import BillingOrder, TicketReading
 from transfer.parties import Account, Assignment, Slot
-from transfer.tickets import Intent
+from transfer.tickets import Intent, Ticket
 
 _NOES = (SlotState.REFUSED, SlotState.WITHDRAWN)
 _BY_CLOCKS = {"REMINDED", "MEDIATION", "FIRST_TOUCH_MISSED", "SECOND_LEVEL", "EXPIRED"}
@@ -310,11 +311,33 @@ def i17_what_strangers_write_stays_text(step: Step) -> None:
 
 def i18_nothing_grows(step: Step) -> None:
     """Evidence, rejections, doubts and strangers are bounded."""
-    case = step.after
+    is_bounded(step.after)
+
+
+def is_bounded(case: Case) -> None:
+    """Assert that of everything that others can make more of, there is only so much."""
     assert len(case.evidence) <= MAX_EVIDENCE
     assert len(case.strangers) <= MAX_REJECTED
     assert len(case.doubts) <= MAX_DOUBTS * len(Slot)
     assert all(len(record.rejected) <= MAX_REJECTED for record in case.slots)
+
+
+def i18_a_flood_leaves_it_small(case: Case, now: datetime) -> None:
+    """Whatever has happened before, and whoever sends it."""
+    nothing = TicketReading(ticket_id="nothing")
+    texts = (TEXTS["unclear"], TEXTS["another domain"])
+    for number, (account, body) in enumerate([*product((*sorted(OURS), STRANGER), texts)] * 11):
+        author = PERSON_OF[next((s for s in Slot if ACCOUNT_OF[s] == account), Slot.RELEASE)]
+        told = {"created_at": now, "updated_at": now, "administrator": True, "author": author}
+        filed = Ticket.model_validate(
+            {"id": f"n{number}", "account": account, "body": body, **told}
+        )
+        reading = TicketReading(ticket_id=filed.id, ticket=filed, on_record=True)
+        for one in (reading, nothing.model_copy(update={"ticket_id": f"{number}"})):
+            case, _ = submissions.submitted(case, one, now, rung=Intent.ACCEPT)
+    for _ in range(MAX_EVIDENCE):
+        case = case.noting("EXTENDED", "sam", now)
+    is_bounded(case)
 
 
 def a_re_check_decides(step: Step) -> None:
@@ -424,6 +447,8 @@ def check_end(world: World) -> None:
     """Assert what must hold of a case wherever it was left."""
     assert Case.model_validate_json(world.case.model_dump_json()) == world.case
     assert len({order.model_dump_json() for _, order in histories.orders(world)}) <= 1
+    if world.case.evidence_count % 8 == 0:  # it takes its time
+        i18_a_flood_leaves_it_small(world.case, world.now)
     for hours in (0, 24, 24 * 40):
         now = world.now + timedelta(hours=hours)
         case = clocks.rung(world.case, now)
