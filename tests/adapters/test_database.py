@@ -149,6 +149,20 @@ async def test_connections_cut_by_an_administrator_are_replaced(
 
 
 @pytest.mark.parametrize("kind", ["postgresql"])
+async def test_a_connection_that_fails_oddly_when_it_is_tried_is_replaced(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg says so of one that was cut off while its answer was under way."""
+    await stores.accounts.assignments("C-1")
+
+    def odd(_: object) -> bool:
+        raise psycopg.ProgrammingError("can't change 'autocommit' now: … status ACTIVE")
+
+    monkeypatch.setattr(stores.sql.engine.dialect, "do_ping", odd)
+    assert len(await stores.accounts.assignments("C-1")) == 1
+
+
+@pytest.mark.parametrize("kind", ["postgresql"])
 async def test_a_standby_that_refuses_to_write_is_unreachable(stores: Stores, url: str) -> None:
     """While PostgreSQL fails over, a retry soon meets the new primary."""
     standby = Database(f"{url}&options=-c%20default_transaction_read_only%3Don")

@@ -25,12 +25,14 @@ from sqlalchemy import (
     RowMapping,
     Table,
     create_engine,
+    event,
     exc,
     make_url,
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.engine import ExceptionContext
 
 from transfer.adapters.sql import sqlite
 from transfer.errors import InputInvalid, Unreachable
@@ -92,6 +94,7 @@ class Database:
             self._reader = engine
             self._writer = engine.execution_options(sqlite_begin="IMMEDIATE")
         else:
+            event.listen(engine, "handle_error", _replace_if_it_does_not_answer)
             # One snapshot for all statements of a read: facts are facts of one instant.
             self._reader = engine.execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -209,6 +212,12 @@ class Database:
             if isinstance(secret, str) and secret:
                 line = line.replace(secret, "***")
         return line[:_MAX_REASON]
+
+
+def _replace_if_it_does_not_answer(error: ExceptionContext) -> None:
+    """Whatever shows when a kept connection is tried: one that was just cut off fails oddly."""
+    if error.is_pre_ping:
+        error.is_disconnect = True
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
