@@ -43,7 +43,10 @@ async def crowd(stage: Stage, *, grown: bool, killed: bool) -> dict[str, Figures
             if killed:
                 some = min(size.killed, are_open // 2)
                 calm, hit = many[:some], many[some : 2 * some]
-                found["recovery"] = await _recovery(stage, peer, calm, hit, are_open)
+                try:
+                    found["recovery"] = await _recovery(stage, peer, calm, hit, are_open)
+                except Exception as error:  # noqa: BLE001 - what was found before is kept
+                    stage.failed("recovery", error)
     return found
 
 

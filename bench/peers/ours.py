@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -161,7 +161,8 @@ async def ours(
     installed.set_up(domains)
     with environment(installed.settings):
         client = await connect(load_settings())
-    opened = Database(installed.settings["TRANSFER_DATABASE_URL"])
+    # A thousand tickets are filed at once here, one after the other.
+    opened = Database(installed.settings["TRANSFER_DATABASE_URL"], timeout=timedelta(minutes=5))
     peer = None
     try:
         peer = Ours(name, installed.settings, server.program.pid, client, opened, folder)
