@@ -105,9 +105,7 @@ class CustomerTransfer(Doorbells, Levers):
             self._begin_anew_if_long()
             rung = clocks.rung(self._case, workflow.now())
             if clocks.takes_silence(self._case, rung) and not looked:
-                looked = (
-                    True  # a ticket may be there that nobody announced, or that still waits here
-                )
+                looked = True  # a ticket may be there that nobody announced, or that waits here
                 await self._look_for_lost_tickets()
                 continue
             self._case, looked, seen = rung, False, rung
