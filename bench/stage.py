@@ -78,8 +78,7 @@ class Stage:
 
     def failed(self, who: str, error: BaseException) -> None:
         """Keep why somebody could not be measured."""
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
+        error = next(iter(getattr(error, "exceptions", ())), error)  # the first one of a group
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         self.failures[who] = reason.replace(str(self.folder), "…")[:400]
         self.say(f"{who} failed: {self.failures[who]}")

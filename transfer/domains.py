@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 
 import idna
-import idna.uts46data  # at the first name beyond ASCII otherwise: in the midst of a workflow task
+
+# At the first name beyond ASCII it would come otherwise: in the midst of a workflow task.
+import idna.uts46data  # pyright: ignore[reportUnusedImport]
 
 from transfer.errors import DomainInvalid
 
