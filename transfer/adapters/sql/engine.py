@@ -40,6 +40,10 @@ from transfer.errors import InputInvalid, Unreachable
 TIMEOUT = timedelta(seconds=10)
 """How long one attempt to connect, one statement, or the wait for a lock may take."""
 
+MOST_OF_SQLITE = 3
+"""Transactions at the same time that read SQLite: nobody waits for a network there, so more of them
+would only wait for the interpreter's lock, and cost twice the CPU."""
+
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
     "sqlite+pysqlite": "sqlite+pysqlite",
@@ -77,6 +81,8 @@ class Database:
     def __init__(self, url: str, *, timeout: timedelta = TIMEOUT, at_once: int = 10) -> None:
         self._url = _normalised(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            at_once = min(at_once, MOST_OF_SQLITE)
         self.name = _spoken(self._url)
         """How people may read the URL: without user and password."""
         self._patience = seconds = timeout.total_seconds()
