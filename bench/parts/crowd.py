@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 
 from bench.load import Watch, completed, opened, rested, watched
 from bench.peers.ours import Ours, ours
 from bench.peers.peer import COMMITTED, SLOTS
+from bench.processes import Failed
 from bench.servers import temporal
 from bench.stage import MEGABYTE, Figures, Stage, medians, names
 from transfer.adapters.tools import utc_now
+from transfer.errors import Unreachable
 
 AT_A_TIME = 100
 """Transfers opened between two looks at the clock."""
 SLOWLY = 0.2
+TRIES = 120
 
 
 async def crowd(stage: Stage, *, grown: bool, killed: bool) -> dict[str, Figures]:
@@ -90,7 +94,7 @@ async def _all_tickets(
 
     async def life(watch: Watch, domain: str) -> None:
         for slot in SLOTS:
-            await peer.ring(domain, slot)
+            await _rung(peer, domain, slot)
         await watch.recorded(domain, COMMITTED)
 
     peer.watch_from(utc_now())
@@ -103,3 +107,14 @@ async def _all_tickets(
     took = time.perf_counter() - began
     await rested(peer, are_open - len(domains))
     return took
+
+
+async def _rung(peer: Ours, domain: str, slot: str) -> None:
+    """Ring until Temporal takes it, as senders do: a thousand at once keep it busy for a while."""
+    ticket = await peer.file(domain, slot)
+    for _ in range(TRIES):
+        try:
+            return await peer.signal(domain, slot, ticket)
+        except Unreachable:
+            await asyncio.sleep(1)
+    raise Failed(f"{domain} could not be rung for {TRIES} s")
