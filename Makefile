@@ -86,7 +86,7 @@ pictures: $(ENV) ## makes docs/pictures and docs/mails.md anew, with that browse
 	@tools/debian.sh browser $(BROWSER)
 	@$(BIN)/python -m tests.browser.pictures
 
-# Twenty minutes on two idle cores. ARGS="--quick", ARGS="--only transfers,latency".
+# A quarter of an hour on two idle cores. ARGS="--quick", ARGS="--only transfers,latency".
 bench: $(PROOF) ## the service against bare versions of itself on three engines; ARGS="--quick" is short
 	@$(BIN)/python -m bench $(ARGS)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 from temporalio import activity
 
@@ -52,16 +51,15 @@ class TicketActivities:
         parties = [party for party in (facts.old, facts.customer, facts.new) if party is not None]
         domains = facts.customer.domains if facts.customer else ()
         about = [await self._about(domains, party.id, wanted) for party in parties]
+        for tickets in about:
+            found |= tickets
         ids = [*wanted.ticket_ids, *chain(*about)]
-        read = {
-            reading.ticket_id: reading
-            for reading in await self._readings(ids, {**found, **dict(ChainMap(*about))})
-        }
-        readings = tuple(read[ticket_id] for ticket_id in wanted.ticket_ids)
+        readings = iter(await self._readings(ids, found))
+        known = tuple(islice(readings, len(wanted.ticket_ids)))
         for tickets in about:  # each by itself: no party's many tickets hide another's
-            of_party = [read[ticket_id] for ticket_id in tickets]
-            readings += _as_many_as_fit(of_party, MAX_ANSWER // len(Party))
-        return Survey(facts=facts, readings=readings)
+            of_party = tuple(islice(readings, len(tickets)))
+            known += _as_many_as_fit(of_party, MAX_ANSWER // len(Party))
+        return Survey(facts=facts, readings=known)
 
     async def _about(
         self, domains: Sequence[str], account: str, wanted: SurveyWanted

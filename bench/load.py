@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
+
+from temporalio.service import RPCError
 
 from bench.peers.peer import COMMITTED, SLOTS, Peer, used
 from bench.processes import Failed
 from bench.sink import Mails
+from transfer.errors import Unreachable
 
 AT_ONCE = 32
 """Transfers under way at the same time: enough to keep every engine here busy."""
 LOOK_EVERY = 0.02
 PATIENCE = 300.0
+AGAIN = 1.0
+TRIES = 120
+"""What was refused is sent again after so many seconds, so many times."""
 ASKED = 3
 """Mails after which all three parties are asked."""
 
@@ -130,6 +136,18 @@ async def completed(
         "server_cpu_ms": 1000 * cost.server / len(domains),
         "transfers_per_second": len(domains) / took,
     }
+
+
+async def until_taken(send: Callable[[], Awaitable[None]]) -> int:
+    """Send until Temporal takes it, as senders have to; return how often it was refused."""
+    for refused in range(TRIES):
+        try:
+            await send()
+        except (RPCError, Unreachable):
+            await asyncio.sleep(AGAIN)
+        else:
+            return refused
+    raise Failed(f"it was refused {TRIES} times")
 
 
 async def rested(peer: Peer, still_open: int = 0) -> None:

@@ -83,24 +83,29 @@ class Postman:
         What is under way then is finished first: broken off, it would wait for its lease to end,
         and perhaps be sent a second time.
         """
-        while True:
-            self._woken.clear()
-            going = asyncio.ensure_future(self._round())
-            try:
-                tried = await asyncio.shield(going)
-            except asyncio.CancelledError:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LAST_ROUND.total_seconds()):
-                        await going
-                        await self.told_aside()
-                        await self._mailer.rest()
-                raise
-            if tried < AT_ONCE:  # nothing more was due
-                await self._pause()
+        try:
+            while True:
+                self._woken.clear()
+                if await self._whole_round() < AT_ONCE:  # nothing more was due
+                    await self._pause()
+        finally:
+            await self._mailer.rest()
+
+    async def _whole_round(self) -> int:
+        going = asyncio.ensure_future(self._round())
+        try:
+            return await asyncio.shield(going)
+        except asyncio.CancelledError:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_ROUND.total_seconds()):
+                    await going
+                    await self.told_aside()
+            raise
 
     async def _pause(self) -> None:
         """Wait until woken, or for ``poll_every``; after a moment, the mailer rests."""
-        for pause in (min(KEPT, self._poll_every), self._poll_every):
+        kept = min(KEPT, self._poll_every)
+        for pause in (kept, self._poll_every - kept):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause.total_seconds()):
                     await self._woken.wait()

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 
-from bench.load import Watch, completed, opened, rested, watched
+from bench.load import Watch, completed, opened, rested, until_taken, watched
 from bench.peers.ours import Ours, ours
 from bench.peers.peer import COMMITTED, SLOTS
-from bench.processes import Failed
 from bench.servers import temporal
 from bench.stage import MEGABYTE, Figures, Stage, medians, names
 from transfer.adapters.tools import utc_now
-from transfer.errors import Unreachable
 
 AT_A_TIME = 100
 """Transfers opened between two looks at the clock."""
 SLOWLY = 0.2
-TRIES = 120
 
 
 async def crowd(stage: Stage, *, grown: bool, killed: bool) -> dict[str, Figures]:
@@ -94,7 +91,8 @@ async def _all_tickets(
 
     async def life(watch: Watch, domain: str) -> None:
         for slot in SLOTS:
-            await _rung(peer, domain, slot)
+            ticket = await peer.file(domain, slot)
+            await until_taken(partial(peer.signal, domain, slot, ticket))
         await watch.recorded(domain, COMMITTED)
 
     peer.watch_from(utc_now())
@@ -107,14 +105,3 @@ async def _all_tickets(
     took = time.perf_counter() - began
     await rested(peer, are_open - len(domains))
     return took
-
-
-async def _rung(peer: Ours, domain: str, slot: str) -> None:
-    """Ring until Temporal takes it, as senders do: a thousand at once keep it busy for a while."""
-    ticket = await peer.file(domain, slot)
-    for _ in range(TRIES):
-        try:
-            return await peer.signal(domain, slot, ticket)
-        except Unreachable:
-            await asyncio.sleep(1)
-    raise Failed(f"{domain} could not be rung for {TRIES} s")

@@ -5,26 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from temporalio.api.common.v1 import Payload, Payloads, WorkflowExecution
 from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
-from temporalio.service import RPCError
 
-from bench.load import Watch, rested, watched
+from bench.load import Watch, rested, until_taken, watched
 from bench.peers.ours import Ours, ours
 from bench.peers.peer import COMMITTED, SLOTS
-from bench.processes import Failed
 from bench.servers import temporal
 from bench.stage import Figures, Stage
-from transfer.errors import Unreachable
 from transfer.opening import transfer_id
 
 AT_ONCE = 50
-AGAIN = 1.0
-TRIES = 60
-"""A signal that was refused is sent again after so many seconds, so many times."""
 FLOODED = "flooded.example"
 
 
@@ -54,23 +47,11 @@ async def flood(stage: Stage) -> Figures:
 async def _flooded(peer: Ours, domain: str, signals: int) -> Figures:
     irrelevant = await peer.ask(domain, "Transfer", f"What will {domain} cost?")
     turns = asyncio.Semaphore(AT_ONCE)
-    refused = 0
 
-    async def until_taken(send: Callable[[], Awaitable[None]]) -> None:
-        """Send again what the server refuses, the 10,001st signal of a run, as senders have to."""
-        nonlocal refused
-        for _ in range(TRIES):
-            try:
-                return await send()
-            except (RPCError, Unreachable):
-                refused += 1
-                await asyncio.sleep(AGAIN)
-        raise Failed(f"a signal was refused {TRIES} times")
-
-    async def one(number: int) -> None:
+    async def one(number: int) -> int:
         name, data = _signal(number, irrelevant, missing=number < signals // 10)
         async with turns:
-            await until_taken(partial(send, name, data))
+            return await until_taken(partial(send, name, data))
 
     async def send(name: str, data: bytes) -> None:
         payload = Payload(metadata={"encoding": b"json/plain"}, data=data)
@@ -85,12 +66,12 @@ async def _flooded(peer: Ours, domain: str, signals: int) -> Figures:
             retry=True,
         )
 
-    began = time.perf_counter()
+    began, refused = time.perf_counter(), 0
     for part, slot in enumerate(SLOTS):
         share = range(part * signals // 3, (part + 1) * signals // 3)
-        await asyncio.gather(*(one(number) for number in share))
+        refused += sum(await asyncio.gather(*(one(number) for number in share)))
         ticket = await peer.file(domain, slot)
-        await until_taken(partial(peer.signal, domain, slot, ticket))
+        refused += await until_taken(partial(peer.signal, domain, slot, ticket))
     took = time.perf_counter() - began
     return {"signals": signals, "refused_and_sent_again": refused, "sending_s": took}
 

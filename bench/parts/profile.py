@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
+import signal
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
 from bench.load import completed
 from bench.peers.ours import ours
-from bench.processes import Failed
+from bench.processes import Failed, Program, running
 from bench.servers import temporal
 from bench.stage import Figures, Stage, names
 
@@ -47,32 +46,27 @@ async def profile(stage: Stage) -> Figures:
         async with ours(folder, server, stage.sink, domains) as peer:
             mails = stage.mails()
             await completed(peer, mails, domains[: size.warm_up])
-            watcher = _watch(peer.worker.pid, folder / "stacks")
-            await completed(peer, mails, domains[size.warm_up :])
-            shares = _shares(_stacks(watcher, folder / "stacks"))
+            stacks = folder / "stacks"
+            with running(_watcher(peer.worker.pid, stacks)) as watcher:
+                watcher.says("Sampling process")
+                await completed(peer, mails, domains[size.warm_up :])
+                watcher.stop(signal.SIGINT)  # then it writes what it saw
+            shares = _shares(_read(watcher, stacks))
     stage.say(", ".join(f"{what} {share:.0f} %" for what, share in shares.items()))
     return shares
 
 
-def _watch(pid: int, into: Path) -> subprocess.Popen[bytes]:
+def _watcher(pid: int, into: Path) -> Program:
     program = str(Path(sys.executable).with_name("py-spy"))
     options = ("--gil", "--format", "raw", "--rate", str(RATE), "--output", str(into))
-    watcher = subprocess.Popen(
-        (program, "record", *options, "--pid", str(pid)),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    time.sleep(1)  # it has no other way to say that it began
-    return watcher
+    return Program(into.with_name("py-spy.log"), program, "record", *options, "--pid", str(pid))
 
 
-def _stacks(watcher: subprocess.Popen[bytes], written: Path) -> Counter[str]:
-    watcher.send_signal(2)
-    _, said = watcher.communicate(timeout=60)
-    if not written.exists():
-        raise Failed(f"py-spy wrote nothing: {said.decode(errors='replace')[-300:]}")
+def _read(watcher: Program, stacks: Path) -> Counter[str]:
+    if not stacks.exists():
+        raise Failed(f"py-spy wrote nothing: {watcher.log}")
     found: Counter[str] = Counter()
-    for line in written.read_text("utf-8").splitlines():
+    for line in stacks.read_text("utf-8").splitlines():
         stack, _, count = line.rpartition(" ")
         found[stack] += int(count)
     return found

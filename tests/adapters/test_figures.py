@@ -12,7 +12,8 @@ from tests.adapters.stores import NOW, Stores, delivery, row, sql_only
 from tests.adapters.test_arrivals import parked
 from tests.adapters.test_tracking import told
 from tests.core import stories
-from tests.core.histories import HISTORIES, Act, play
+from tests.core.acts import Act
+from tests.core.histories import HISTORIES, play
 from tests.core.stories import CHANGES, MONDAY
 from transfer import commit, levers
 from transfer.case import Case, State

@@ -36,6 +36,8 @@ class Server:
         self.answers: dict[str, str] = {}
         self.options: dict[str, Any] = {}
         self.after_data = False
+        self.goes_on = asyncio.Event()
+        self.goes_on.set()
         self.port = 0
         self.sessions: list[SMTP] = []
         self.mailers: list[SmtpMailer] = []
@@ -82,6 +84,12 @@ class Server:
         if answer.startswith("2"):
             self.envelopes.append(envelope)
         return answer
+
+    async def handle_RSET(  # noqa: N802
+        self, _smtp: SMTP, _session: Session, _envelope: Envelope
+    ) -> str:
+        await self.goes_on.wait()
+        return "250 OK"
 
     async def handle_QUIT(self, smtp: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802
         if self.after_data and isinstance(smtp.transport, asyncio.WriteTransport):
@@ -239,6 +247,18 @@ async def test_a_refused_mail_costs_the_next_one_nothing(server: Server) -> None
     del server.answers["DATA"]
     await sender.send(MAIL)
     assert len(server.envelopes) == 1
+
+
+async def test_a_kept_connection_that_hangs_delays_one_mail_only(server: Server) -> None:
+    """It is given up, and the next mail goes over a new one."""
+    sender = mailer(server, timeout=0.2)
+    await sender.send(MAIL)
+    server.goes_on.clear()
+    with pytest.raises(Unreachable, match=r"did not answer within 0\.2 s"):
+        await sender.send(MAIL)
+    await sender.send(MAIL)
+    assert (len(server.envelopes), len(server.sessions)) == (2, 2)
+    server.goes_on.set()
 
 
 async def test_a_connection_that_was_cut_off_meanwhile_loses_no_mail(server: Server) -> None:

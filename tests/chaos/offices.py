@@ -110,8 +110,8 @@ class Tracker:
         return (await self.tickets.read([ticket_id]))[ticket_id]
 
     async def edit(self, ticket_id: str, body: str) -> Ticket:
-        """See ``Office.edit``: nobody can change what was said there."""
-        raise NotImplementedError
+        """See ``Office.edit``; the plan for a tracker has none."""
+        raise AssertionError(f"nobody can change what was said in ticket {ticket_id}")
 
     def _file(self, step: File, person: str, subject: str, body: str) -> str:
         """As a panel does, which names whose ticket it is: without that, no search finds it."""

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from tests.core.acts import Act
 from tests.core.builders import GLOBEX, REFUSE_TEXT, at, facts, opened, ready, submit, ticket
-from tests.core.histories import HISTORIES, Act, play
+from tests.core.histories import HISTORIES, play
 from tests.core.test_views import EVERY_STATE, cancelled, held, mediating, stuck
 from transfer import levers, messages, notices, views
 from transfer.case import TERMINAL, Case, Evidence, Finding, SlotState, State

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
-from tests.core.histories import HISTORIES, Act, play
+from tests.core.acts import Act
+from tests.core.histories import HISTORIES, play
 from tests.core.stories import CHANGES
 from tests.e2e.installation import free_port
 from transfer import measures

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from tests.core.acts import Act
 from tests.core.builders import (
     ACME,
     EXAMPLE,
@@ -27,7 +28,7 @@ from tests.core.builders import (
     survey,
     ticket,
 )
-from tests.core.histories import HISTORIES, Act, play
+from tests.core.histories import HISTORIES, play
 from transfer import commit, levers, opening, views
 from transfer.case import TERMINAL, Case, SlotState, State
 from transfer.messages import (

@@ -19,7 +19,8 @@ from gateway.signatures import Signatures
 from gateway.tracking import rendered
 from tests.adapters.test_tracking import told
 from tests.core import stories
-from tests.core.histories import HISTORIES, Act, play
+from tests.core.acts import Act
+from tests.core.histories import HISTORIES, play
 from tests.core.stories import CHANGES, MONDAY
 from tests.core.test_letters import NAMES
 from tests.gateway.panel import SECRET, TRACKING_KEYS, Gateway

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from tests.core.acts import TEXTS, Pull, Step
 from tests.core.builders import ACCOUNT_OF, ACME, REFUSE_TEXT, WITHDRAW_TEXT
-from tests.core.histories import TEXTS, Pull, Step
 from transfer.case import State
 from transfer.messages import AdmitTicket, ExtendDeadline, RejectTicket, TicketReading, Which
 from transfer.parties import Charges, Facts, Slot

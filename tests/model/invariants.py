@@ -25,8 +25,8 @@ from datetime import datetime, timedelta
 from itertools import product
 
 from tests.core import histories
+from tests.core.acts import OURS, STRANGER, TEXTS, Step, World
 from tests.core.builders import ACCOUNT_OF, ACME, EXAMPLE, GLOBEX, PERSON_OF, request
-from tests.core.histories import OURS, STRANGER, TEXTS, Step, World
 from tests.model.beliefs import FRESH, GRACE, NO, NOTHING, YES, Model, is_its_own, meaning
 from transfer import clocks, commit, opening, submissions, views
 from transfer.adapters import moves

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.core import histories
+from tests.core.acts import Act, World
 from tests.core.builders import MONDAY
-from tests.core.histories import Act, World
 from tests.model.beliefs import Model
 from tests.model.invariants import check, check_end
 from transfer import judging

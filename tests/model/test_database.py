@@ -27,8 +27,9 @@ from hypothesis import strategies as st
 
 from activities.accounts import AccountActivities
 from activities.notices import NoticeActivities
+from tests.core.acts import Act, Step, World
 from tests.core.builders import ACME, CHARGES, EXAMPLE, GLOBEX, MONDAY
-from tests.core.histories import ALL_AGREE, GRACES, HISTORIES, Act, Step, World, play
+from tests.core.histories import ALL_AGREE, GRACES, HISTORIES, play
 from transfer import levers, notices
 from transfer.accounts_file import AccountsFile
 from transfer.adapters.memory import MemoryMeter

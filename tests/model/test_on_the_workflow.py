@@ -25,8 +25,9 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from tests.conftest import assert_eventually
 from tests.core import histories
+from tests.core.acts import STRANGER, Act, Step
 from tests.core.builders import ACME, EXAMPLE, GLOBEX, PERSON_OF
-from tests.core.histories import STRANGER, Act, Step, begin, orders, story
+from tests.core.histories import begin, orders, story
 from tests.model.machine import reading_each_text_once
 from tests.workflows.town import Town
 from tests.workflows.world import World

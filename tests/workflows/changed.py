@@ -16,8 +16,10 @@ BEGINNING, END = "looks-twice", "looks-back"
 
 
 class _LooksTwice(CustomerTransfer):
+    """It takes every transfer for one that looked twice, unless a version knows better."""
+
     def _is_new(self, guard: str) -> bool:
-        raise NotImplementedError
+        return True
 
     async def _open(self) -> None:
         if self._is_new(BEGINNING):
@@ -67,14 +69,11 @@ class Deprecated(_LooksTwice):
 
 @workflow.defn(name="CustomerTransfer")
 class Unguarded(_LooksTwice):
-    """Every transfer is taken for one that looked twice."""
+    """No guard at all."""
 
     @workflow.init
     def __init__(self, start: Start) -> None:
         super().__init__(start)
-
-    def _is_new(self, guard: str) -> bool:
-        return True
 
     @workflow.run
     async def run(self, start: Start) -> views.Outcome:

@@ -140,32 +140,17 @@ class SmtpMailer:
             await self._handed_over(message, to)
 
     async def _handed_over(self, message: EmailMessage, to: str) -> None:
-        async with asyncio.timeout(self._timeout):
-            client = await self._connected()
-            try:
-                await client.send_message(message, sender=self._sender, recipients=[to])
-            except BaseException:
-                client.close()
-                raise
-        self._idle.append(client)
-
-    async def _connected(self) -> aiosmtplib.SMTP:
-        """A kept connection that still answers, or a new one."""
-        while self._idle:
-            client = self._idle.pop()
-            try:
-                await client.rset()
-            except (aiosmtplib.SMTPException, OSError):
-                client.close()
-            else:
-                return client
-        client = self._client()
+        client = self._idle.pop() if self._idle else self._client()
         try:
-            await client.connect()
+            async with asyncio.timeout(self._timeout):
+                if not await _answers(client):
+                    client.close()
+                    await client.connect()
+                await client.send_message(message, sender=self._sender, recipients=[to])
         except BaseException:
             client.close()
             raise
-        return client
+        self._idle.append(client)
 
     async def rest(self) -> None:
         """See ``Mailer.rest``. The server has all mails, so a farewell that fails is no matter."""
@@ -239,6 +224,15 @@ def _message(mail: Mail, to: Address, mail_from: str) -> EmailMessage:
     message.make_alternative(boundary=secrets.token_hex(16))
     message.add_alternative(mail.html, subtype="html")
     return message
+
+
+async def _answers(client: aiosmtplib.SMTP) -> bool:
+    """Whether a connection is open, and nobody has cut it off meanwhile."""
+    try:
+        await client.rset()
+    except (aiosmtplib.SMTPException, OSError):
+        return False
+    return True
 
 
 def _brief(error: object) -> str:

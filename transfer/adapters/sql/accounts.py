@@ -67,8 +67,10 @@ class SqlAccounts:
 
     async def administrators(self, accounts: Collection[str]) -> dict[str, tuple[Person, ...]]:
         """See ``Accounts.administrators``."""
-        people = await self._database.read(read_people, accounts) if accounts else {}
-        return {account: people.get(account, ()) for account in accounts}
+        if not accounts:
+            return {}
+        people = await self._database.read(read_people, accounts)
+        return {account: people[account] for account in accounts}
 
     async def assignments(self, customer: str) -> tuple[Assignment, ...]:
         """See ``Accounts.assignments``."""

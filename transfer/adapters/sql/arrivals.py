@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, RowMapping, delete, func, select, update
 
-from transfer.adapters.sql.engine import Database, insert_new, replace, replace_if_newer
+from transfer.adapters.sql.engine import Database, insert_new, replace
 from transfer.adapters.sql.ledger import put_out
 from transfer.adapters.sql.schema import parked_tickets, watermarks, webhook_events
 from transfer.adapters.tools import MAX_PARKED
@@ -57,7 +57,7 @@ class SqlArrivals:
     async def reconciled(self, up_to: datetime) -> None:
         """See ``Arrivals.reconciled``."""
         row = {"name": _RECONCILED, "at": up_to}
-        await self._database.write(replace_if_newer, watermarks, row, "at")
+        await self._database.write(replace, watermarks, row, "at")
 
     async def park(self, ticket: ParkedTicket, reply: Delivery | None = None) -> None:
         """See ``Arrivals.park``."""

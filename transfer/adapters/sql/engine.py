@@ -41,8 +41,8 @@ TIMEOUT = timedelta(seconds=10)
 """How long one attempt to connect, one statement, or the wait for a lock may take."""
 
 MOST_OF_SQLITE = 3
-"""Transactions at the same time that read SQLite: nobody waits for a network there, so more of them
-would only wait for the interpreter's lock, and cost twice the CPU."""
+"""Reads of SQLite at the same time: nobody waits for a network there, so more of them would only
+wait for the interpreter's lock, and cost twice the CPU."""
 
 _DRIVERS = {
     "sqlite": "sqlite+pysqlite",
@@ -81,8 +81,7 @@ class Database:
     def __init__(self, url: str, *, timeout: timedelta = TIMEOUT, at_once: int = 10) -> None:
         self._url = _normalised(url)
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        if self.is_sqlite:
-            at_once = min(at_once, MOST_OF_SQLITE)
+        readers = min(at_once, MOST_OF_SQLITE) if self.is_sqlite else at_once
         self.name = _spoken(self._url)
         """How people may read the URL: without user and password."""
         self._patience = seconds = timeout.total_seconds()
@@ -91,7 +90,7 @@ class Database:
             connect_args={"timeout": seconds} if self.is_sqlite else _libpq(self._url, seconds),
             hide_parameters=True,
             pool_pre_ping=not self.is_sqlite,
-            pool_size=at_once + 1 if self.is_sqlite else at_once,  # one for the writer
+            pool_size=readers + self.is_sqlite,  # whose writer has a thread of its own
             max_overflow=0,  # a connection beyond the pool would be made and closed each time
             pool_timeout=seconds,
         )
@@ -108,7 +107,7 @@ class Database:
             self._writer = engine.execution_options(isolation_level="READ COMMITTED")
         self.engine = engine
         """For those who watch it."""
-        self._readers = ThreadPoolExecutor(at_once, "database")
+        self._readers = ThreadPoolExecutor(readers, "database")
         # SQLite's waiting for a lock is not fair: within one process writers queue up here instead.
         self._writers = ThreadPoolExecutor(1, "database") if self.is_sqlite else self._readers
 
@@ -192,11 +191,10 @@ class Database:
         except asyncio.CancelledError:
             given_up.set()
             task = asyncio.current_task()
-            if job.cancelled() and not (task and task.cancelling()):
-                raise Unreachable(
-                    f"The database {self.name} is away: all connections are busy"
-                ) from None
-            raise
+            if task is not None and task.cancelling():
+                raise
+            with self._speaking():  # it was not the caller who gave up
+                raise exc.TimeoutError from None
         finally:
             impatience.cancel()
 
@@ -233,27 +231,19 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
         connection.execute(insert(table).on_conflict_do_nothing(), list(map(dict, rows)))
 
 
-def replace(connection: Connection, table: Table, row: Mapping[str, object]) -> None:
-    """Insert a row; one whose key is there takes these values."""
-    insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
-    keys = [column.name for column in table.primary_key]
-    values = {name: value for name, value in row.items() if name not in keys}
-    statement = insert(table).values(dict(row))
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=values))
-
-
-def replace_if_newer(
-    connection: Connection, table: Table, row: Mapping[str, object], *by: str
+def replace(
+    connection: Connection, table: Table, row: Mapping[str, object], *newer_by: str
 ) -> None:
-    """Insert a row; one whose key is there takes these values where its ``by`` are less."""
+    """Insert a row; one whose key is there takes these values, if its ``newer_by`` are less."""
     insert = sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert
     keys = [column.name for column in table.primary_key]
     values = {name: value for name, value in row.items() if name not in keys}
     statement = insert(table).values(dict(row))
-    present = tuple_(*(table.c[name] for name in by))
-    newer = tuple_(*(statement.excluded[name] for name in by))
+    present = tuple_(*(table.c[name] for name in newer_by))
+    newer = tuple_(*(statement.excluded[name] for name in newer_by))
+    where = present < newer if newer_by else None
     connection.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_=values, where=present < newer)
+        statement.on_conflict_do_update(index_elements=keys, set_=values, where=where)
     )
 
 

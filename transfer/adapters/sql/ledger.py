@@ -33,9 +33,10 @@ class SqlLedger:
 
     async def uses(self, ticket_ids: Sequence[str]) -> dict[str, str]:
         """See ``Ledger.uses``."""
+        if not ticket_ids:
+            return {}
         wanted = select(ticket_uses).where(ticket_uses.c.ticket_id.in_(ticket_ids))
-        found = await self._database.rows(wanted) if ticket_ids else ()
-        return {row["ticket_id"]: row["key"] for row in found}
+        return {row["ticket_id"]: row["key"] for row in await self._database.rows(wanted)}
 
     async def keys(self, transfer_id: str) -> tuple[str, ...]:
         """See ``Ledger.keys``."""

@@ -120,8 +120,11 @@ def read_panel(connection: Connection, customer: str) -> tuple[PanelAccess, ...]
 
 def read_people(
     connection: Connection, accounts: Collection[str] | Select[str]
-) -> dict[str, tuple[Person, ...]]:
-    """Read the administrators of resellers' and customers' ids, in the order of the file."""
+) -> defaultdict[str, tuple[Person, ...]]:
+    """Read the administrators of resellers' and customers' ids, in the order of the file.
+
+    Whoever has none, or is unknown, has none in the answer, too.
+    """
     people: defaultdict[str, tuple[Person, ...]] = defaultdict(tuple)
     for row in _rows(
         connection,

@@ -8,7 +8,7 @@ from itertools import product
 
 from sqlalchemy import Connection, and_, delete, literal, select
 
-from transfer.adapters.sql.engine import Database, replace_if_newer
+from transfer.adapters.sql.engine import Database, replace
 from transfer.adapters.sql.schema import tracked_cases, tracking_revocations
 from transfer.case import Case, Publication
 from transfer.parties import Party
@@ -44,7 +44,7 @@ class SqlTracking:
         def all_of_them(connection: Connection) -> None:
             for key, party in product(keys, parties):
                 row = {"key": key, "party": party.value, "before": before}
-                replace_if_newer(connection, tracking_revocations, row, "before")
+                replace(connection, tracking_revocations, row, "before")
 
         await self._database.write(all_of_them)
 
@@ -69,4 +69,4 @@ def track(connection: Connection, told: Publication) -> None:
         "at": told.events[-1].at,
         "case": told.case.model_dump_json(exclude={"evidence"}),
     }
-    replace_if_newer(connection, tracked_cases, row, "at", "told")
+    replace(connection, tracked_cases, row, "at", "told")
