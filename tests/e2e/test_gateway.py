@@ -160,14 +160,14 @@ def test_a_thousand_webhooks_at_once_all_arrive(web: Web) -> None:
     async def announced() -> tuple[set[str], set[str]]:
         database = Database(installed.settings["TRANSFER_DATABASE_URL"])
         sender, desk = Sender(f"http://127.0.0.1:{web.port}"), SqlDesk(database)
-        connections = asyncio.Semaphore(100)  # the client has no more, and queues slowly
+        at_once = asyncio.Semaphore(100)  # the client has no more connections, and queues slowly
 
         async def send(number: int) -> str:
             domain = QUIET if number % 2 else CROWD
             words = f"When can {domain} be transferred?"
-            ticket = await desk.file(customer_of(domain), "carl", "A question", words)
-            body, name = announcement(ticket), f"msg_many_{number}"
-            async with connections:
+            async with at_once:
+                ticket = await desk.file(customer_of(domain), "carl", "A question", words)
+                body, name = announcement(ticket), f"msg_many_{number}"
                 while (answer := await sender.send(body, webhook_id=name)).is_error:
                     assert answer.status_code == 503, answer.text
             assert answer.json()["outcome"] == ("parked" if number % 2 else "signalled")
