@@ -16,7 +16,7 @@ from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.testing import WorkflowEnvironment
 
 from transfer.attributes import KEYS
-from transfer.connection import plugin
+from transfer.plugin import plugin
 
 PROGRAMS = Path(sys.executable).parent
 PATIENCE = 20.0

@@ -1,4 +1,4 @@
-"""Connecting: one plugin for client, worker and tests alike, and one way to reach Temporal."""
+"""Connecting: one way to reach Temporal, and what can be asked of it before there is work."""
 
 from __future__ import annotations
 
@@ -7,33 +7,24 @@ import contextlib
 import logging
 import uuid
 from collections.abc import Coroutine
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.failure.v1 import Failure
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import (
     DescribeTaskQueueRequest,
     PollActivityTaskQueueRequest,
 )
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DefaultFailureConverter, PayloadConverter
 from temporalio.envconfig import ClientConfig
-from temporalio.exceptions import ApplicationError
-from temporalio.plugin import SimplePlugin
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
-from temporalio.worker import WorkflowRunner
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
-from transfer import tracing
 from transfer.attributes import missing_search_attributes
 from transfer.codec import EncryptionCodec, keys
-from transfer.errors import InputInvalid, RuleBroken, TransferError, Unreachable
-from transfer.guard import Guard
+from transfer.errors import InputInvalid, TransferError, Unreachable
+from transfer.plugin import plugin
 from transfer.settings import Settings
 from transfer.temporal import RPC_TIMEOUT, TASK_QUEUE
 
@@ -42,96 +33,9 @@ DEFAULT_ADDRESS = "localhost:7233"
 RECONNECT_SECONDS = 5.0
 """How long a worker waits before it looks for Temporal again."""
 
-OURS = ("transfer", "activities", "workflows", "idna")
-"""What the sandbox need not import anew."""
-
 log = logging.getLogger("temporal")
 
 _T = TypeVar("_T")
-
-
-class Failures(DefaultFailureConverter):
-    """Errors as Temporal keeps and shows them.
-
-    The UI prints the stack under an update that was refused, and staff would believe that we broke.
-    Where a rule said no, its name is all that there is to know beside the message.
-    """
-
-    def to_failure(
-        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
-    ) -> None:
-        """Convert an error; see the base class."""
-        super().to_failure(exception, payload_converter, failure)
-        # By name: in the sandbox the class may be another one.
-        name = failure.application_failure_info.type
-        if name in _REFUSALS and failure.stack_trace:
-            failure.stack_trace = name
-
-
-_SAID_NO: tuple[type[TransferError], ...] = (*RuleBroken.__subclasses__(), InputInvalid)
-_RULES = frozenset(cls.__name__ for cls in RuleBroken.__subclasses__())
-_REFUSALS = frozenset(cls.__name__ for cls in _SAID_NO)
-
-
-class SecretFailures(Failures):
-    """The same, with message and stack where the codec encrypts them.
-
-    But for what a rule says to staff: nobody keeps it, and the UI decodes no errors.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(encode_common_attributes=True)
-        self._plain = Failures()
-
-    def to_failure(
-        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
-    ) -> None:
-        """Convert an error; see the base class."""
-        name = (
-            exception.type if isinstance(exception, ApplicationError) else type(exception).__name__
-        )
-        if name in _RULES:
-            self._plain.to_failure(exception, payload_converter, failure)
-        else:
-            super().to_failure(exception, payload_converter, failure)
-
-
-def plugin(
-    codec: EncryptionCodec | None = None, *, traced: bool = False, pass_ours_through: bool = True
-) -> SimplePlugin:
-    """What client, worker, replayer and test environment have in common.
-
-    ``pass_ours_through`` shares our modules with the sandbox instead of importing them anew for
-    every workflow: some 30 ms of CPU less each. Tests leave it off, so that a stray clock or random
-    number in the core is caught.
-    """
-
-    def runner(existing: WorkflowRunner | None) -> WorkflowRunner:
-        if not isinstance(existing, SandboxedWorkflowRunner):
-            raise TypeError("workflows of this service run in the sandbox")
-        restrictions = existing.restrictions
-        # The sandbox hands out a stand-in for ZoneInfo, to forbid three methods that nobody here
-        # calls; datetime refuses a stand-in as a time zone.
-        members = restrictions.invalid_module_members
-        allowed = {name: rule for name, rule in members.children.items() if name != "zoneinfo"}
-        restrictions = replace(
-            restrictions, invalid_module_members=replace(members, children=allowed)
-        )
-        if pass_ours_through:
-            restrictions = restrictions.with_passthrough_modules(*OURS)
-        return replace(existing, restrictions=restrictions)
-
-    return SimplePlugin(
-        "customer-transfer",
-        data_converter=replace(
-            pydantic_data_converter,
-            payload_codec=codec,
-            failure_converter_class=SecretFailures if codec else Failures,
-        ),
-        interceptors=[Guard(), tracing.interceptor()] if traced else [Guard()],
-        workflow_runner=runner,
-        workflow_failure_exception_types=[TransferError],
-    )
 
 
 def encryption(settings: Settings) -> EncryptionCodec | None:

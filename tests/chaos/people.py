@@ -36,7 +36,6 @@ from transfer import starting
 from transfer.adapters.sql.accounts import SqlAccounts
 from transfer.adapters.sql.engine import Database
 from transfer.commands.announce import announcement
-from transfer.connection import plugin
 from transfer.errors import Unreachable
 from transfer.messages import (
     AdmitTicket,
@@ -48,6 +47,7 @@ from transfer.messages import (
     TransferRequest,
 )
 from transfer.parties import Account, Slot
+from transfer.plugin import plugin
 from transfer.policy import Policy
 from transfer.tickets import Channel, Intent, Ticket, text_to_file
 

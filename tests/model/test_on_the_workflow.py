@@ -34,8 +34,8 @@ from tests.workflows.world import World
 from transfer import clocks
 from transfer.adapters.moves import PanelAccess
 from transfer.case import Case
-from transfer.connection import OURS
 from transfer.parties import Assignment, Facts, Person
+from transfer.plugin import OURS
 from transfer.tickets import Intent, Ticket
 from workflows.customer_transfer import CustomerTransfer
 

@@ -13,8 +13,8 @@ from temporalio.worker import Replayer
 
 from tests.workflows.changed import Guarded, Unguarded
 from tests.workflows.conftest import HISTORIES, WORLDS, scenario
-from transfer.connection import plugin
 from transfer.opening import transfer_id
+from transfer.plugin import plugin
 from transfer.temporal import WORKFLOW_TYPE
 from workflows.customer_transfer import CustomerTransfer
 from workflows.digest import StaffDigest

@@ -14,8 +14,8 @@ from tests.conftest import assert_eventually
 from tests.workflows.town import Town
 from tests.workflows.world import World
 from transfer.case import State
-from transfer.connection import plugin
 from transfer.parties import Slot
+from transfer.plugin import plugin
 
 
 async def test_a_worker_that_stops_between_any_two_steps_is_taken_over_by_the_next(

@@ -15,7 +15,7 @@ from tests.workflows.town import Town
 from tests.workflows.world import World
 from transfer import tracing
 from transfer.case import State
-from transfer.connection import plugin
+from transfer.plugin import plugin
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 BAD_HEADERS = {

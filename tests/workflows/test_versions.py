@@ -25,7 +25,6 @@ from tests.workflows.town import Town
 from tests.workflows.world import World
 from transfer.attributes import register_search_attributes
 from transfer.case import State
-from transfer.connection import plugin
 from transfer.deploying import (
     DEPLOYMENT,
     UNVERSIONED,
@@ -38,6 +37,7 @@ from transfer.deploying import (
 )
 from transfer.errors import RuleBroken, Unreachable
 from transfer.parties import Slot
+from transfer.plugin import plugin
 from workflows.customer_transfer import CustomerTransfer
 
 pytestmark = pytest.mark.deploys  # a minute and a half, almost all of it waiting for the server

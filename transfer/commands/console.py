@@ -8,7 +8,6 @@ import io
 import json
 import os
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Iterable
@@ -82,23 +81,15 @@ class Refused(RuleBroken):
 
 def run(coroutine: Coroutine[Any, Any, _T]) -> _T:
     """Run a command's coroutine to its end."""
-    return asyncio.run(_settled(coroutine))
+    return asyncio.run(_traced(coroutine))
 
 
-async def _settled(coroutine: Coroutine[Any, Any, _T]) -> _T:
-    """Keep the loop until the threads of database connections have ended.
-
-    The thread of an SQLite file that could not be opened answers the loop once more; it would print
-    a stack trace if that was closed already.
-    """
-    before = set(threading.enumerate())
+async def _traced(coroutine: Coroutine[Any, Any, _T]) -> _T:
+    """Hand over what it was traced by, however it ends."""
     try:
         return await coroutine
     finally:
         tracing.stop()
-        for thread in set(threading.enumerate()) - before:
-            if thread.name.endswith("(_connection_worker_thread)"):
-                await asyncio.to_thread(thread.join, 1)
 
 
 def escape(text: str) -> str:
