@@ -1,4 +1,4 @@
-"""One Temporal server a session, with a namespace for each module that wants one to itself."""
+"""One Temporal server a session, and installations that share it, each in its own namespace."""
 
 from __future__ import annotations
 
@@ -10,39 +10,12 @@ import pytest
 
 from tests.e2e.installation import Installation, Server
 
-NAMESPACES = (
-    "commands",
-    "codes",
-    "down",
-    "kills",
-    "database",
-    "mail",
-    "postgresql",
-    "bare",
-    "gateway",
-    "reconciliation",
-    "digest",
-    "tracking",
-    "views",
-    "encryption",
-    "codec",
-    "keyless",
-    "undecodable",
-    "keyed",
-    "between",
-    "telemetry",
-    "deploys",
-    "refused",
-    "checks",
-    "measured",
-)
-
 
 @pytest.fixture(scope="session")
 def server() -> Generator[Server]:
-    """A Temporal server with a namespace for every installation."""
+    """A Temporal server. Who needs it in a known state takes a ``namespace`` of its own."""
     with tempfile.TemporaryDirectory(prefix="e2e-temporal-") as folder:
-        server = Server(Path(folder), namespaces=NAMESPACES)
+        server = Server(Path(folder))
         try:
             yield server.start()
         finally:
@@ -50,15 +23,21 @@ def server() -> Generator[Server]:
 
 
 @pytest.fixture(scope="module")
-def install() -> Generator[Callable[..., Installation]]:
-    """Make installations, in folders of their own; at the end nothing of them is left."""
+def install(server: Server) -> Generator[Callable[..., Installation]]:
+    """Make installations, in folders of their own; at the end nothing of them is left.
+
+    Without an address each has a namespace of its own on the session's server: the tests of one
+    module may run in several goes, each with what it has set up for itself.
+    """
     made: list[Installation] = []
     with tempfile.TemporaryDirectory(prefix="e2e-") as folder:
 
-        def make(address: str, *, namespace: str = "default", database: str = "") -> Installation:
-            place = Path(folder, f"{namespace}-{len(made)}")
+        def make(address: str = "", *, database: str = "") -> Installation:
+            place = Path(folder, str(len(made)))
             place.mkdir()
-            made.append(Installation(place, address, namespace=namespace, database=database))
+            namespace = "default" if address else server.namespace()
+            at = address or server.address
+            made.append(Installation(place, at, namespace=namespace, database=database))
             return made[-1]
 
         try:

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ from typing import Any, Self, TypeVar
 from unittest.mock import patch
 
 from aiosmtpd.controller import Controller
+from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client
 from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
@@ -175,13 +178,11 @@ class Server:
         self,
         folder: Path,
         *,
-        namespaces: Sequence[str] = ("default",),
         keeps: bool = False,
         ui: bool = False,
         codec: str = "",
     ) -> None:
         self._folder = folder
-        self._namespace = namespaces[-1]
         self._port = free_port()
         self.address = f"127.0.0.1:{self._port}"
         ui_port = str(free_port())
@@ -189,9 +190,7 @@ class Server:
         self._shown: tuple[str, ...] = ("--ui-port", ui_port) if ui else ("--headless",)
         if codec:
             self._shown += ("--ui-codec-endpoint", codec)
-        self._arguments = [argument for name in namespaces for argument in ("--namespace", name)]
-        if keeps:
-            self._arguments += ["--db-filename", str(folder / "temporal.db")]
+        self._arguments = ["--db-filename", str(folder / "temporal.db")] if keeps else []
         for key in KEYS if keeps else ():
             kind = key.indexed_value_type.name.title().replace("_", "").replace("list", "List")
             self._arguments += ["--search-attribute", f"{key.name}={kind}"]
@@ -210,6 +209,19 @@ class Server:
         eventually(self._answers, f"Temporal at {self.address}")
         return self
 
+    def namespace(self) -> str:
+        """Make a namespace that nobody else has, and return its name."""
+        name = f"ns-{uuid.uuid4().hex}"
+        kept = Duration(seconds=86400)
+        wanted = RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=kept)
+
+        async def register() -> None:
+            client = await Client.connect(self.address)
+            await client.workflow_service.register_namespace(wanted)
+
+        in_a_thread(lambda: asyncio.run(register()))
+        return name
+
     def kill(self) -> None:
         """End it in the middle of whatever it does."""
         if self._program is not None:
@@ -218,7 +230,7 @@ class Server:
 
     def _answers(self) -> bool:
         async def look() -> None:
-            client = await Client.connect(self.address, namespace=self._namespace)
+            client = await Client.connect(self.address)
             await client.count_workflows(rpc_timeout=timedelta(seconds=1))
 
         try:

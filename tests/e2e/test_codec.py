@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.e2e.installation import PROGRAMS, Installation, Program, Server, eventually, free_port
+from tests.e2e.installation import PROGRAMS, Installation, Program, eventually, free_port
 from tests.e2e.test_tracking import get
 
 DOMAIN = "orchard.example"
@@ -23,18 +23,20 @@ PRIVATE = ("olga", "The people of", "12.50", "globex")
 class Cli(NamedTuple):
     """Support staff at the Temporal CLI."""
 
-    address: str
+    installed: Installation
     codec: str = ""
     auth: str = ""
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Run a command; its exit code, and all that it printed."""
+        address = self.installed.settings["TEMPORAL_ADDRESS"]
+        namespace = self.installed.settings["TEMPORAL_NAMESPACE"]
         decoded = ("--codec-endpoint", self.codec) if self.codec else ()
         authorized = ("--codec-auth", self.auth) if self.auth else ()
         ran = subprocess.run(
             (
                 *(str(PROGRAMS / "temporal"), "workflow", *arguments, "--workflow-id", TRANSFER),
-                *("--address", self.address, "--namespace", "codec", *decoded, *authorized),
+                *("--address", address, "--namespace", namespace, *decoded, *authorized),
             ),
             capture_output=True,
             text=True,
@@ -58,9 +60,9 @@ class Codec(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def installed(server: Server, install: Callable[..., Installation]) -> Installation:
+def installed(install: Callable[..., Installation]) -> Installation:
     """An installation that encrypts, with an open transfer."""
-    made = install(server.address, namespace="codec")
+    made = install()
     made.settings["TRANSFER_ENCRYPTION_KEYS"] = KEY
     made.set_up([DOMAIN])
     made.sink.start()
@@ -81,9 +83,9 @@ def codec(installed: Installation) -> Codec:
 
 
 def test_the_cli_reads_and_sends_with_the_codec_server(
-    server: Server, installed: Installation, codec: Codec
+    installed: Installation, codec: Codec
 ) -> None:
-    cli = Cli(server.address, codec.address, f"Bearer {SHARED}")
+    cli = Cli(installed, codec.address, f"Bearer {SHARED}")
     assert cli.reads("show", "--detailed") >= {"olga", "globex"}
     assert cli.reads("query", "--name", "status") == {"The people of", "12.50", "globex"}
     assert cli.reads("describe", "-o", "json") == set(PRIVATE)
@@ -93,7 +95,7 @@ def test_the_cli_reads_and_sends_with_the_codec_server(
     code, said = cli.run("signal", "--name", "release", "--input", body)
     assert (code, "Signal workflow succeeded" in said) == (0, True)
     installed.authorized(DOMAIN, "release")
-    _, kept = Cli(server.address).run("show", "-o", "json")
+    _, kept = Cli(installed).run("show", "-o", "json")
     (sent,) = [
         event["workflowExecutionSignaledEventAttributes"]["input"]["payloads"]
         for event in json.loads(kept)["events"]
@@ -105,16 +107,15 @@ def test_the_cli_reads_and_sends_with_the_codec_server(
     assert codec.program.stop() == 0
     logged = [json.loads(line) for line in codec.program.log.splitlines()]
     decoded = [line for line in logged if line["event"] == "payloads_decoded"]
-    assert {(one["who"], one["namespace"]) for one in decoded} == {("shared key", "codec")}
+    namespace = installed.settings["TEMPORAL_NAMESPACE"]
+    assert {(one["who"], one["namespace"]) for one in decoded} == {("shared key", namespace)}
     assert "payloads_encoded" in {line["event"] for line in logged}
     for private in (*PRIVATE, SHARED, DOMAIN, KEY):
         assert private not in codec.program.log
 
 
-def test_the_cli_reads_nothing_without_the_codec_server(
-    server: Server, installed: Installation
-) -> None:
-    cli = Cli(server.address)
+def test_the_cli_reads_nothing_without_the_codec_server(installed: Installation) -> None:
+    cli = Cli(installed)
     code, said = cli.run("show", "--detailed")
     assert (code, "WorkflowExecutionStarted" in said) == (0, True)
     for command in (("show", "--detailed"), ("query", "--name", "status"), ("describe",)):
@@ -123,9 +124,9 @@ def test_the_cli_reads_nothing_without_the_codec_server(
 
 @pytest.mark.parametrize("auth", ["", "Bearer a guess that is long enough"])
 def test_the_cli_reads_nothing_without_the_shared_key(
-    server: Server, codec: Codec, auth: str
+    installed: Installation, codec: Codec, auth: str
 ) -> None:
-    cli = Cli(server.address, codec.address, auth)
+    cli = Cli(installed, codec.address, auth)
     code, said = cli.run("query", "--name", "status")
     assert code == 1
     assert "UNAUTHORIZED" in said
@@ -153,10 +154,10 @@ def test_what_it_needs_is_said_in_one_line_and_by_exit_code_2(
 
 
 def test_a_worker_without_the_key_delays_a_transfer_and_loses_nothing(
-    server: Server, install: Callable[..., Installation]
+    install: Callable[..., Installation],
 ) -> None:
     """What was rung for meanwhile is taken when a worker with the key is back."""
-    installed = install(server.address, namespace="keyless")
+    installed = install()
     installed.settings["TRANSFER_ENCRYPTION_KEYS"] = KEY
     installed.set_up([DOMAIN])
     installed.sink.start()

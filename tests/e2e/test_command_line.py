@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.installation import Installation, Ran, Server, accounts_file, eventually, free_port
+from tests.e2e.installation import Installation, Ran, accounts_file, eventually, free_port
 
 DONE, FAILED, USAGE, REFUSED, AWAY = range(5)
 READ, OVER, UMLAUT = "read.example", "over.example", "bücher-e2e.example"
@@ -28,9 +28,9 @@ TICKET: dict[str, str] = {}
 
 
 @pytest.fixture(scope="module")
-def panel(server: Server, install: Callable[..., Installation]) -> Generator[Installation]:
+def panel(install: Callable[..., Installation]) -> Generator[Installation]:
     """An installation with a worker, a transfer that waits, and one that is over."""
-    panel = install(server.address, namespace="commands").set_up(DOMAINS)
+    panel = install().set_up(DOMAINS)
     panel.sink.start()
     worker = panel.working()
     panel.done("start", READ, "--to", "globex")
@@ -612,11 +612,11 @@ def test_show_needs_no_database(panel: Installation) -> None:
 
 @pytest.mark.timeout(150)
 def test_with_the_worker_down_nothing_hangs_and_nothing_is_done_later(
-    panel: Installation, server: Server, install: Callable[..., Installation]
+    panel: Installation, install: Callable[..., Installation]
 ) -> None:
     """What needs a worker says so, exit code 4; the rest works; the lever is not pulled later."""
     seen, watched, held, told = domains = [f"down{number}.example" for number in range(4)]
-    alone = install(server.address, namespace="down").set_up(domains)
+    alone = install().set_up(domains)
     worker = alone.working()
     alone.sink.start()
     for domain in domains:
@@ -673,7 +673,7 @@ def test_the_doctor_finds_nothing_wrong(panel: Installation) -> None:
             AWAY,
         ),
         (
-            {"TEMPORAL_NAMESPACE": "bare"},
+            {"TEMPORAL_NAMESPACE": "default"},  # it is there, and nobody has set it up
             IN_TEMPORAL,
             FAILED,
         ),

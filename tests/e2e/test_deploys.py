@@ -19,7 +19,6 @@ from temporalio.client import Client
 from tests.e2e.installation import (
     Installation,
     Program,
-    Server,
     customer_of,
     eventually,
     free_port,
@@ -96,11 +95,9 @@ def _under_way(number: int) -> list[tuple[int, str]]:
 
 
 @pytest.fixture
-def rolling(
-    server: Server, install: Callable[..., Installation]
-) -> Generator[tuple[Installation, Flow]]:
+def rolling(install: Callable[..., Installation]) -> Generator[tuple[Installation, Flow]]:
     """An installation with a gateway, no worker, and tickets to come."""
-    installed = install(server.address, namespace="deploys")
+    installed = install()
     installed.sink.start()
     installed.settings |= installed.policy(grace="1s")
     installed.set_up(ALL)
@@ -212,14 +209,12 @@ def test_a_worker_leaves_though_temporal_hangs(install: Callable[..., Installati
 
 @pytest.mark.parametrize("hangs", [False, True], ids=["away", "hanging"])
 def test_a_worker_leaves_though_the_database_is_not_there(
-    server: Server, install: Callable[..., Installation], hangs: bool
+    install: Callable[..., Installation], hangs: bool
 ) -> None:
     """It works, and waits for it: a transfer that comes meanwhile would wait, too."""
     with hanging() as listener:
         port = listener.getsockname()[1] if hangs else free_port()
         panel = install(
-            server.address,
-            namespace="deploys",
             database=f"postgresql://transfer:made-up@127.0.0.1:{port}/transfer",
         )
         panel.asked(register_search_attributes)
@@ -265,9 +260,9 @@ def test_going_back_names_the_changes_that_open_transfers_came_past(
 
 
 def test_deploying_what_is_not_there_is_refused_in_a_line(
-    server: Server, install: Callable[..., Installation]
+    install: Callable[..., Installation],
 ) -> None:
-    panel = install(server.address, namespace="refused")
+    panel = install()
     ran = panel.run("deploy", "v7", "--timeout", "0")
     assert (ran.code, ran.out) == (3, "")
     assert ran.err == (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from temporalio.client import Client, ScheduleDescription, WorkflowExecutionStatus
 
-from tests.e2e.installation import Installation, Server, eventually
+from tests.e2e.installation import Installation, eventually
 from transfer.starting import DIGEST
 
 # The doctor asks apprise, which imports modules that Python will drop.
@@ -49,9 +49,9 @@ def chat(heard: list[dict[str, Any]]) -> Generator[str]:
 
 
 @pytest.fixture(scope="module")
-def panel(server: Server, install: Callable[..., Installation], chat: str) -> Installation:
+def panel(install: Callable[..., Installation], chat: str) -> Installation:
     """An installation whose worker works, and whose staff have a chat."""
-    installed = install(server.address, namespace="digest")
+    installed = install()
     installed.sink.start()
     installed.settings |= installed.policy(reminders_after=[], reminders_before_deadline=[])
     installed.settings |= {"TRANSFER_STAFF_CHANNELS": chat}

@@ -124,11 +124,9 @@ def encryption(installed: Installation, **settings: str) -> str:
     return str(found)
 
 
-def test_keys_are_rotated_while_transfers_are_open(
-    server: Server, install: Callable[..., Installation]
-) -> None:
+def test_keys_are_rotated_while_transfers_are_open(install: Callable[..., Installation]) -> None:
     """A new key beside the old one, then before it; what was encrypted before is still read."""
-    installed = install(server.address, namespace="encryption")
+    installed = install()
     installed.set_up([DOMAIN])
     installed.sink.start()
     worker = installed.working(TRANSFER_ENCRYPTION_KEYS=OLD)
@@ -152,11 +150,11 @@ def test_keys_are_rotated_while_transfers_are_open(
 
 
 def test_what_cannot_be_decrypted_is_counted_and_changes_nothing(
-    server: Server, install: Callable[..., Installation]
+    install: Callable[..., Installation],
 ) -> None:
     """By a key that nobody has here, cut short, changed on the way, or not encrypted at all."""
     domain = "vineyard.example"
-    installed = install(server.address, namespace="undecodable")
+    installed = install()
     installed.settings["TRANSFER_ENCRYPTION_KEYS"] = NEW
     installed.set_up([domain])
     installed.sink.start()
@@ -205,10 +203,10 @@ def test_keys_that_are_none_are_refused_without_repeating_them(
 
 
 def test_setup_encrypts_the_schedules_with_the_newest_key(
-    server: Server, install: Callable[..., Installation]
+    install: Callable[..., Installation],
 ) -> None:
     """Or the old key could never be removed; nothing changes while the key is the same."""
-    installed = install(server.address, namespace="keyed")
+    installed = install()
     installed.set_up([DOMAIN])
 
     async def key_ids(client: Client) -> set[bytes]:
@@ -224,11 +222,11 @@ def test_setup_encrypts_the_schedules_with_the_newest_key(
 
 
 def test_a_lever_that_a_rule_refuses_says_why_though_errors_are_encrypted(
-    server: Server, install: Callable[..., Installation]
+    install: Callable[..., Installation],
 ) -> None:
     """The UI decodes no errors. Whatever else fails is encrypted."""
     domain = "hillside.example"
-    installed = install(server.address, namespace="keyed")
+    installed = install()
     installed.settings["TRANSFER_ENCRYPTION_KEYS"] = NEW
     installed.set_up([domain])
     installed.working()
@@ -236,7 +234,8 @@ def test_a_lever_that_a_rule_refuses_says_why_though_errors_are_encrypted(
     installed.reaches("AWAITING", domain)
 
     async def refused(client: Client, lever: str, body: object) -> str:
-        plain = await Client.connect(installed.settings["TEMPORAL_ADDRESS"], namespace="keyed")
+        address = installed.settings["TEMPORAL_ADDRESS"]
+        plain = await Client.connect(address, namespace=client.namespace)
         handle = plain.get_workflow_handle(f"transfer-{domain}")
         try:
             await handle.execute_update(lever, body)

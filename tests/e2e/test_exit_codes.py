@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
 
-from tests.e2e.installation import Installation, Server, free_port
+from tests.e2e.installation import Installation, free_port
 from transfer.commands.console import Exit, finished
 
 OPEN, OTHER = "open.example", "other.example"
@@ -16,10 +16,10 @@ OPEN, OTHER = "open.example", "other.example"
 
 @pytest.mark.timeout(150)
 def test_twenty_short_lived_processes_leave_with_the_right_codes(
-    server: Server, install: Callable[..., Installation]
+    install: Callable[..., Installation],
 ) -> None:
     """Two at a time; each says at most one line on what went wrong, and shows no stack trace."""
-    panel = install(server.address, namespace="codes").set_up([OPEN, OTHER])
+    panel = install().set_up([OPEN, OTHER])
     panel.sink.start()
     panel.done("start", OPEN, "--to", "globex")
     worker = panel.working()
@@ -58,11 +58,9 @@ def test_twenty_short_lived_processes_leave_with_the_right_codes(
     assert worker.stop() == 0
 
 
-def test_a_worker_can_be_checked_before_it_is_started(
-    server: Server, install: Callable[..., Installation]
-) -> None:
+def test_a_worker_can_be_checked_before_it_is_started(install: Callable[..., Installation]) -> None:
     """It needs no other worker, and ends with a code that a script can read."""
-    panel = install(server.address, namespace="checks").set_up([OPEN])
+    panel = install().set_up([OPEN])
     panel.sink.start()
     right = panel.worker_with("--check", "--json")
     away = panel.worker_with("--check", TEMPORAL_ADDRESS=f"127.0.0.1:{free_port()}")

@@ -11,7 +11,6 @@ from temporalio.client import Client
 from tests.e2e.installation import (
     Installation,
     Ran,
-    Server,
     customer_of,
     eventually,
     free_port,
@@ -28,9 +27,9 @@ DESK, CROWD, QUIET = "desk.example", "crowd.example", "quiet.example"
 
 
 @pytest.fixture(scope="module")
-def web(server: Server, install: Callable[..., Installation]) -> Generator[Web]:
+def web(install: Callable[..., Installation]) -> Generator[Web]:
     """An installation with a worker and a gateway."""
-    installed = install(server.address, namespace="gateway")
+    installed = install()
     installed.sink.start()
     installed.set_up([ROAD, EARLY, KILLED, AWAY, DESK])
     installed.working()

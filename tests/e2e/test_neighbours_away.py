@@ -79,33 +79,31 @@ def test_a_worker_that_waits_for_temporal_leaves_when_it_is_told_to(
 
 
 def test_a_worker_refuses_a_server_that_lacks_a_search_attribute(
-    server: Server, install: Callable[..., Installation]
+    install: Callable[..., Installation],
 ) -> None:
     """The first transfer would be wedged. One line says what to do."""
-    worker = install(server.address, namespace="bare").worker()
+    worker = install().worker()
     assert worker.ended() == 1
     assert "Run: python starter.py setup" in worker.log
     assert worker.log.count("\n") == 1
 
 
 def test_a_worker_with_a_wrong_setting_says_so_in_one_line(
-    server: Server, install: Callable[..., Installation]
+    install: Callable[..., Installation],
 ) -> None:
     """Exit code 2, as everywhere."""
-    worker = install(server.address, namespace="bare").worker(TRANSFER_SMTP_URL="nonsense")
+    worker = install().worker(TRANSFER_SMTP_URL="nonsense")
     assert worker.ended() == 2
     assert "TRANSFER_SMTP_URL" in worker.log
     assert worker.log.count("\n") == 1
 
 
-def test_a_transfer_outlasts_a_locked_sqlite_file(
-    server: Server, install: Callable[..., Installation]
-) -> None:
+def test_a_transfer_outlasts_a_locked_sqlite_file(install: Callable[..., Installation]) -> None:
     """The worker is there before the schema is; then somebody else locks the file for a while.
 
     It is asked to stop meanwhile, too: it leaves with exit code 0, and the next one goes on.
     """
-    panel = install(server.address, namespace="database")
+    panel = install()
     panel.sink.start()
     panel.done("setup")
     panel.database.unlink()
@@ -127,12 +125,10 @@ def test_a_transfer_outlasts_a_locked_sqlite_file(
     assert worker.stop() == 0
 
 
-def test_a_transfer_outlasts_a_dead_mail_server(
-    server: Server, install: Callable[..., Installation]
-) -> None:
+def test_a_transfer_outlasts_a_dead_mail_server(install: Callable[..., Installation]) -> None:
     """Dead from the start, and again in the middle: mails are late, and nothing else is."""
     again = "again.example"
-    panel = install(server.address, namespace="mail").set_up([DOMAIN, again])
+    panel = install().set_up([DOMAIN, again])
     worker = panel.working()
     at_once = panel.policy(grace="0s")
     panel.done("start", DOMAIN, "--to", "globex", **at_once)
@@ -159,10 +155,10 @@ def test_a_transfer_outlasts_a_dead_mail_server(
 
 
 def test_a_transfer_on_postgresql_outlasts_its_stop(
-    server: Server, postgresql: PostgresServer, install: Callable[..., Installation]
+    postgresql: PostgresServer, install: Callable[..., Installation]
 ) -> None:
     """Stopped when the worker starts, and again in the middle of the transfer."""
-    panel = install(server.address, namespace="postgresql", database=postgresql.get_uri())
+    panel = install(database=postgresql.get_uri())
     panel.set_up([DOMAIN])
     panel.sink.start()
     postgresql.stop()

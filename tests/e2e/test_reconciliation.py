@@ -7,16 +7,16 @@ from collections.abc import Callable
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
 
-from tests.e2e.installation import Installation, Program, Server, eventually
+from tests.e2e.installation import Installation, Program, eventually
 from transfer.starting import RECONCILIATION
 
 ROAD, LATER = "road.example", "later.example"
 
 
 @pytest.fixture(scope="module")
-def alone(server: Server, install: Callable[..., Installation]) -> Installation:
+def alone(install: Callable[..., Installation]) -> Installation:
     """An installation whose schedule is left to the tests."""
-    installed = install(server.address, namespace="reconciliation")
+    installed = install()
     installed.sink.start()
     installed.settings |= installed.policy(grace="1s")
     return installed.set_up([ROAD, LATER])

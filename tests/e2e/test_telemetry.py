@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.installation import Installation, Program, Server, eventually, free_port
+from tests.e2e.installation import Installation, Program, eventually, free_port
 from tests.e2e.web import Web
 from transfer.measures import METRICS, Kind
 
@@ -59,12 +59,12 @@ def get(address: str) -> tuple[int, str]:
 
 
 def test_one_trace_leads_from_a_webhook_to_the_mails(
-    server: Server, install: Callable[..., Installation], tmp_path: Path
+    install: Callable[..., Installation], tmp_path: Path
 ) -> None:
     """Through the transfer that it opens, activities, SQL, the outbox and SMTP."""
     tap = Tap(tmp_path)
     try:
-        installed = install(server.address, namespace="telemetry")
+        installed = install()
         installed.set_up([TRACED])
         installed.sink.start()
         worker = installed.working(OTEL_EXPORTER_OTLP_ENDPOINT=tap.endpoint)
@@ -100,11 +100,9 @@ def test_one_trace_leads_from_a_webhook_to_the_mails(
         tap.stop()
 
 
-def test_a_worker_shows_its_metrics_and_its_health(
-    server: Server, install: Callable[..., Installation]
-) -> None:
+def test_a_worker_shows_its_metrics_and_its_health(install: Callable[..., Installation]) -> None:
     """Its health before Temporal answers, and its measures under the names that alerts have."""
-    installed = install(server.address, namespace="measured")
+    installed = install()
     installed.set_up([DOMAIN])
     installed.sink.start()
     health, metrics = (f"127.0.0.1:{free_port()}" for _ in range(2))

@@ -8,7 +8,7 @@ import urllib.request
 from collections.abc import Callable
 from email.message import EmailMessage
 
-from tests.e2e.installation import Installation, Program, Server, eventually, free_port
+from tests.e2e.installation import Installation, Program, eventually, free_port
 from tests.gateway.panel import SECRET
 
 DOMAIN = "orchard.example"
@@ -36,11 +36,9 @@ def link_in(mail: EmailMessage) -> str:
     return address
 
 
-def test_a_party_follows_its_transfer_from_its_mail(
-    server: Server, install: Callable[..., Installation]
-) -> None:
+def test_a_party_follows_its_transfer_from_its_mail(install: Callable[..., Installation]) -> None:
     """The page changes with the transfer, outlives its worker, and goes with its revocation."""
-    installed = install(server.address, namespace="tracking")
+    installed = install()
     site = f"http://127.0.0.1:{free_port()}"
     installed.settings |= {"TRANSFER_PUBLIC_URL": site, "TRANSFER_TRACKING_KEYS": KEYS}
     installed.set_up([DOMAIN])
@@ -83,7 +81,7 @@ def test_without_keys_or_an_address_there_are_no_links(
     install: Callable[..., Installation],
 ) -> None:
     """And what is wrong with them is said without repeating them."""
-    installed = install("127.0.0.1:1", namespace="tracking")
+    installed = install("127.0.0.1:1")
     for settings in ({}, {"TRANSFER_TRACKING_KEYS": KEYS}, {"TRANSFER_PUBLIC_URL": "https://x.y"}):
         ran = installed.run("tracking", "link", DOMAIN, "--party", "customer", **settings)
         assert ran.code == 2

@@ -8,7 +8,7 @@ import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.client import Client
 
-from tests.e2e.installation import Installation, Server, eventually
+from tests.e2e.installation import Installation, eventually
 from transfer.saved_views import SAVED_VIEWS
 
 DONE, FAILED, USAGE = range(3)
@@ -27,9 +27,9 @@ LISTED = {
 
 
 @pytest.fixture(scope="module")
-def panel(server: Server, install: Callable[..., Installation]) -> Generator[Installation]:
+def panel(install: Callable[..., Installation]) -> Generator[Installation]:
     """A transfer that waits, one that sam mediates, one on hold, a stuck one, and one over."""
-    panel = install(server.address, namespace="views").set_up((*sorted(OPEN), OVER))
+    panel = install().set_up((*sorted(OPEN), OVER))
     panel.sink.start()
     worker = panel.working()
     panel.query(

@@ -25,10 +25,10 @@ ALL = (AT_ONCE, STARTED, ONE, TWO, RUNG, SILENT, GRACE, MOVING, MOVED, TOLD)
 
 @pytest.mark.timeout(150)
 def test_a_transfer_survives_a_worker_that_is_killed_at_any_stage(
-    server: Server, install: Callable[..., Installation]
+    install: Callable[..., Installation],
 ) -> None:
     """Billing moves once, each event is evidence once, and each reader gets one mail of it."""
-    panel = install(server.address, namespace="kills").set_up(ALL)  # its mail server is away
+    panel = install().set_up(ALL)  # its mail server is away
     worker = panel.working()
     accepted = _each_at_its_stage(panel)
     ticket, rung = panel.file(MOVING, "accept"), panel.file(RUNG, "release")
@@ -128,7 +128,7 @@ def test_a_worker_killed_between_the_database_and_temporal_loses_nothing_it_told
 
     The first one has read a yes and told of it, while Temporal can no longer be told.
     """
-    panel = install(server.address, namespace="between").set_up([ONE])
+    panel = install().set_up([ONE])
     panel.sink.start()
     valve = Valve(server.address)
     worker = panel.working(TEMPORAL_ADDRESS=valve.address)
