@@ -51,7 +51,7 @@ up: $(ENV) ## the demo's counterparts, left running, for trying things by hand
 
 # Counting lines doubles the time on Python 3.11, so it is asked for; CI does.
 test: $(ENV) ## all tests; COVER=1 counts lines too, and holds the floor
-	@$(BIN)/pytest -n 2 --dist worksteal --durations=10 $(if $(COVER),--cov)
+	@$(BIN)/pytest -n 3 --dist worksteal --durations=10 $(if $(COVER),--cov)
 
 test-deploys: $(ENV) ## the tests of versions and rolling restarts; two minutes, mostly waiting
 	@$(BIN)/pytest -n 2 --dist worksteal -m deploys --durations=5 tests/workflows tests/e2e
