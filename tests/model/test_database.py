@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
@@ -32,7 +32,7 @@ from tests.core.builders import ACME, CHARGES, EXAMPLE, GLOBEX, MONDAY
 from tests.core.histories import ALL_AGREE, GRACES, HISTORIES, play
 from transfer import levers, notices
 from transfer.accounts_file import AccountsFile
-from transfer.adapters.memory import MemoryMeter
+from transfer.adapters.memory import MemoryAccounts, MemoryDesk, MemoryMailer, MemoryMeter
 from transfer.adapters.sql import ledger
 from transfer.adapters.sql.accounts import SqlAccounts
 from transfer.adapters.sql.engine import Database
@@ -41,9 +41,10 @@ from transfer.adapters.sql.setup import upgrade
 from transfer.adapters.sql.tracking import SqlTracking
 from transfer.case import Case, Publication
 from transfer.commit import Commit
-from transfer.errors import BillingConflict, RuleBroken
-from transfer.messages import BillingOrder, DeliveryState, Hold
+from transfer.errors import BillingConflict, MailRefused, RuleBroken, Unreachable
+from transfer.messages import BillingOrder, DeliveryState, Hold, Mail
 from transfer.parties import Party
+from transfer.postman import Postman
 
 TAKEN = ACME.model_copy(update={"id": "initech", "name": "Initech", "aliases": ()})
 CRASHES = st.lists(
@@ -62,6 +63,9 @@ MOVES = st.sampled_from(
         *("undone half way", "while another has it"),
     ]
 )
+
+
+FATES = st.lists(st.sampled_from(["arrives", "away", "refused"]), min_size=1, max_size=6)
 
 
 class Crash(Exception):
@@ -91,23 +95,30 @@ async def _fill(url: str) -> None:
     st.tuples(HISTORIES, st.lists(st.one_of(ALL_AGREE, GRACES), max_size=2)),
     CRASHES,
     MOVES,
+    FATES,
 )
 def test_what_happened_is_in_the_database_once_whatever_crashes(
-    template: Path, acts: tuple[list[Act], list[Act]], crashes: list[str], move: str
+    template: Path,
+    acts: tuple[list[Act], list[Act]],
+    crashes: list[str],
+    move: str,
+    fates: list[str],
 ) -> None:
     world = play([*acts[1], *acts[0]])
-    note(f"publications are {crashes}, in turn; billing is moved {move}")
+    note(f"publications are {crashes}, in turn; billing is moved {move}; a notice is {fates}")
     with TemporaryDirectory() as folder:
         url = f"sqlite:///{shutil.copy(template, folder)}"
-        asyncio.run(_publish(world, url, crashes, move))
+        asyncio.run(_publish(world, url, crashes, move, fates))
 
 
-async def _publish(world: World, url: str, crashes: list[str], move: str) -> None:
+async def _publish(world: World, url: str, crashes: list[str], move: str, fates: list[str]) -> None:
     database, another = Database(url), Database(url)
-    office = Office(world, Desk(database), Desk(another), crashes, move)
+    desk = Desk(database)
+    office = Office(world, desk, Desk(another), crashes, move, Post(desk.ledger, fates))
     try:
         for step in world.steps:
             await office.follow(step)
+            await office.post.round(step.now)
         await office.check()
     finally:
         await database.close()
@@ -134,6 +145,68 @@ class Desk:
 compose = partial(notices.deliveries, staff=["staff@host.example"], mail_domain="host.example")
 
 
+class Post:
+    """A postman, with a mail server and a ticket system that fail in turn."""
+
+    def __init__(self, ledger: SqlLedger, fates: list[str]) -> None:
+        self.now = MONDAY
+        self.arrived = Counter[str]()
+        self._fates = cycle(fates)
+        self._postman = Postman(
+            ledger,
+            MailServer(self.meet),
+            TicketSystem(self.meet),
+            clock=lambda: self.now,
+            poll_every=timedelta(hours=1),
+            meter=MemoryMeter(),
+        )
+
+    def meet(self, notice: str) -> None:
+        """What becomes of a notice that is handed over."""
+        fate = next(self._fates)
+        if fate == "away":
+            raise Unreachable("Nobody answers.")
+        if fate == "refused":
+            raise MailRefused("No such mailbox.")
+        self.arrived[notice] += 1
+
+    async def round(self, now: datetime) -> None:
+        """Try what is due."""
+        self.now = now
+        await self._postman.deliver_due()
+
+    async def rest_arrives(self) -> None:
+        """Everybody is back; a day later there is nothing left to try."""
+        self._fates = cycle(["arrives"])
+        self.now += timedelta(days=1)
+        while await self._postman.deliver_due():
+            pass
+
+
+class MailServer(MemoryMailer):
+    """One whose mails meet a fate."""
+
+    def __init__(self, meet: Callable[[str], None]) -> None:
+        super().__init__()
+        self._meet = meet
+
+    async def send(self, mail: Mail) -> None:
+        """Take a mail, or not."""
+        self._meet(mail.message_id.partition("@")[0].removeprefix("<"))
+
+
+class TicketSystem(MemoryDesk):
+    """One whose replies meet a fate."""
+
+    def __init__(self, meet: Callable[[str], None]) -> None:
+        super().__init__(MemoryAccounts(), clock=lambda: MONDAY)
+        self._meet = meet
+
+    async def reply(self, ticket_id: str, key: str, text: str) -> None:
+        """Take a reply, or not."""
+        self._meet(key)
+
+
 @dataclass
 class Office:
     """Publishes a history, with crashes; and remembers what must be there."""
@@ -143,10 +216,10 @@ class Office:
     another: Desk
     crashes: list[str]
     move: str
+    post: Post
     told: int = 0
     written: list[Publication] = field(default_factory=list)
     newest: Case | None = None
-    sent: set[str] = field(default_factory=set)
     moved: BillingOrder | None = None
     refused: bool = False
 
@@ -170,7 +243,7 @@ class Office:
             await self._crash_in(self.desk.notices.publish(publication))
         await self._write(publication)
         if crash == "written twice":
-            await self._send_some()
+            await self.post.round(step.now)  # the postman is quick: what it has sent stays sent
             await self.another.notices.publish(publication)
         if crash == "an older one comes late":
             await self.another.notices.publish(self.written[len(self.written) // 2])
@@ -205,12 +278,6 @@ class Office:
         """The connection is gone after the evidence and before the notices."""
         with mock.patch.object(ledger, "put_out", side_effect=Crash), pytest.raises(Crash):
             await writing  # type: ignore[misc]
-
-    async def _send_some(self) -> None:
-        """The postman is quick: what it has sent stays sent."""
-        for delivery in await self.desk.ledger.due(self.world.now, 3):
-            await self.desk.ledger.delivered([delivery.id], self.world.now)
-            self.sent.add(delivery.id)
 
     # -- billing --------------------------------------------------------------------------------
     async def _commit(self, step: Step, order: BillingOrder) -> None:
@@ -284,7 +351,12 @@ class Office:
         people = {party: known[account] for party, account in accounts.items()}
         due = {one.id for publication in self.written for one in compose(publication, people)}
         assert Counter(one.id for one in found) == Counter(due)
-        assert {one.id for one in found if one.state is DeliveryState.SENT} == self.sent
+        assert all(one.last_error for one in found if one.attempts and one.sent_at is None)
+        await self.post.rest_arrives()
+        ended = {one.id: one for one in await self.desk.ledger.deliveries(key)}
+        sent = {name for name, one in ended.items() if one.state is DeliveryState.SENT}
+        assert self.post.arrived == Counter(sent)
+        assert all(ended[name].state is DeliveryState.FAILED for name in ended.keys() - sent)
 
     async def _check_billing(self) -> None:
         billed = await self.desk.accounts.assignments(EXAMPLE.id)
