@@ -9,8 +9,8 @@ elsewhere:
 11., 12. Billing moves once, and nothing is overwritten: ``tests/model/test_database.py``,
    ``tests/adapters/test_billing.py``; here: that every attempt is by the same order, by which a
    repetition is told from another owner, and that the two halves add up.
-14. A mail that fails delays and changes nothing else: ``tests/core/test_postman.py``,
-   ``tests/workflows/test_commit.py``; here no notice is sent at all.
+14. A mail that fails delays and changes nothing else: ``tests/model/test_database.py``, after every
+   step; ``tests/core/test_postman.py``; here no notice is sent at all.
 16. Evidence is kept beyond the workflow: ``tests/model/test_database.py``; here: that it is noted.
 17. Strangers' text injects nothing into mails: ``tests/core/test_letters.py``,
    ``tests/security/test_output.py``; here: nor into the evidence and the pages for staff.
