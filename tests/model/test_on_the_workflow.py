@@ -16,6 +16,7 @@ import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from itertools import combinations
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -34,6 +35,7 @@ from tests.workflows.world import World
 from transfer import clocks
 from transfer.adapters.moves import PanelAccess
 from transfer.case import Case
+from transfer.inbox import HOLDS_UP_FOR
 from transfer.parties import Assignment, Facts, Person
 from transfer.plugin import OURS
 from transfer.tickets import Intent, Ticket
@@ -105,7 +107,20 @@ def fits(steps: list[Step]) -> bool:
             return False
         if step.cause.startswith(("a late", "commit fails", "clocks, late")):
             return False
-    return True
+    return not rings_twice(steps)
+
+
+def rings_twice(steps: list[Step]) -> bool:
+    """Whether doorbells for a ticket that is not there come so soon that the inbox takes one."""
+    rings = [
+        (step.heard[0].ticket_id, step.now)
+        for step in steps
+        if step.cause.startswith("a doorbell") and step.heard[0].ticket is None
+    ]
+    return any(
+        one == other and then - at < HOLDS_UP_FOR
+        for (one, at), (other, then) in combinations(rings, 2)
+    )
 
 
 def features(steps: list[Step]) -> Iterator[tuple[str, ...]]:
