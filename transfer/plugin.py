@@ -24,7 +24,7 @@ from transfer.codec import EncryptionCodec
 from transfer.errors import InputInvalid, RuleBroken, TransferError
 from transfer.guard import Guard
 
-OURS = ("transfer", "activities", "workflows", "idna")
+_OURS = ("transfer", "activities", "workflows", "idna")
 """What the sandbox need not import anew."""
 
 
@@ -130,7 +130,7 @@ def plugin(
             restrictions, invalid_module_members=replace(members, children=allowed)
         )
         if pass_ours_through:
-            restrictions = restrictions.with_passthrough_modules(*OURS)
+            restrictions = restrictions.with_passthrough_modules(*_OURS)
         return Sandbox(restrictions, existing.runner_class)
 
     return SimplePlugin(

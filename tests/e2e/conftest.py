@@ -13,7 +13,7 @@ from tests.e2e.installation import Installation, Server
 
 @pytest.fixture(scope="session")
 def server() -> Generator[Server]:
-    """A Temporal server. Who needs it in a known state takes a ``namespace`` of its own."""
+    """A Temporal server, for all installations that name none."""
     with tempfile.TemporaryDirectory(prefix="e2e-temporal-") as folder:
         server = Server(Path(folder))
         try:

@@ -100,6 +100,15 @@ def environment(settings: dict[str, str]) -> Generator[None]:
         yield
 
 
+async def new_namespace(client: Client) -> str:
+    """Make a namespace that nobody else has, and return its name."""
+    name = f"ns-{uuid.uuid4().hex}"
+    kept = Duration(seconds=86400)
+    wanted = RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=kept)
+    await client.workflow_service.register_namespace(wanted)
+    return name
+
+
 class Program:
     """A program of ours or a neighbour's that runs by itself, with its log in a file."""
 
@@ -211,16 +220,11 @@ class Server:
 
     def namespace(self) -> str:
         """Make a namespace that nobody else has, and return its name."""
-        name = f"ns-{uuid.uuid4().hex}"
-        kept = Duration(seconds=86400)
-        wanted = RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=kept)
 
-        async def register() -> None:
-            client = await Client.connect(self.address)
-            await client.workflow_service.register_namespace(wanted)
+        async def make() -> str:
+            return await new_namespace(await Client.connect(self.address))
 
-        in_a_thread(lambda: asyncio.run(register()))
-        return name
+        return in_a_thread(lambda: asyncio.run(make()))
 
     def kill(self) -> None:
         """End it in the middle of whatever it does."""

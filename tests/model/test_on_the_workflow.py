@@ -21,8 +21,8 @@ from itertools import combinations
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from tests.conftest import assert_eventually
 from tests.core import histories
@@ -37,7 +37,7 @@ from transfer.adapters.moves import PanelAccess
 from transfer.case import Case
 from transfer.inbox import HOLDS_UP_FOR
 from transfer.parties import Assignment, Facts, Person
-from transfer.plugin import OURS
+from transfer.plugin import plugin
 from transfer.tickets import Intent, Ticket
 from workflows.customer_transfer import CustomerTransfer
 
@@ -55,10 +55,6 @@ UPDATE = {
 CHUNK, CHUNKS = 4, 8
 STEPS, STEPS_WHEN_FUZZED = 12, 30
 """Of one history at most: a worker without memory replays all of them at each."""
-SHARED = SandboxedWorkflowRunner(
-    restrictions=SandboxRestrictions.default.with_passthrough_modules(*OURS)
-)
-"""As in production: our modules are not imported anew at each task."""
 ZOE = Person(id="zoe", name="Zoe", email="zoe@people.example")
 
 
@@ -165,10 +161,11 @@ class Twin:
         self.core = begin(now=await self.world.now())
         self._show(self.core.facts, (), frozenset())
         acts: list[Act | None] = [None, *history]
+        # As in production: our modules are not imported anew at each task.
+        address = self.world.client.service_client.config.target_host
+        client = await Client.connect(address, plugins=[plugin()])
         try:
-            async with self.town.worker(
-                self.world.client, max_cached_workflows=0, workflow_runner=SHARED
-            ):
+            async with self.town.worker(client, max_cached_workflows=0):
                 for act in acts:
                     await self._let(act)
             await self._compare_bills()

@@ -20,6 +20,7 @@ from temporalio.testing import TimeSkipper, WorkflowEnvironment
 from temporalio.worker import Replayer
 
 from tests.conftest import PATIENCE, PROGRAMS, assert_eventually
+from tests.e2e.installation import new_namespace
 from tests.workflows.changed import BEGINNING, END, Deprecated, Guarded, Unguarded
 from tests.workflows.town import Town
 from tests.workflows.world import World
@@ -42,17 +43,6 @@ from workflows.customer_transfer import CustomerTransfer
 
 pytestmark = pytest.mark.deploys  # a minute and a half, almost all of it waiting for the server
 
-NAMESPACES = (
-    "waits",
-    "guarded",
-    "unguarded",
-    "back",
-    "ramped",
-    "pinned",
-    "refused",
-    "left",
-    "guards",
-)
 CHANGES = SearchAttributeKey.for_keyword_list("TemporalChangeVersion")
 SLOTS = [slot.value for slot in Slot]
 
@@ -98,7 +88,7 @@ class Place:
         return await deployed(self.client)
 
 
-At = Callable[[str], Awaitable[Place]]
+At = Callable[[], Awaitable[Place]]
 
 
 async def connected(client: Client, identity: str) -> Client:
@@ -113,13 +103,14 @@ async def connected(client: Client, identity: str) -> Client:
 
 @pytest.fixture(scope="module")
 async def versions_server() -> AsyncGenerator[WorkflowEnvironment]:
-    """A real server with a namespace for each test: what is deployed, is so for all in one."""
-    arguments = ["--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"]
-    arguments += [argument for name in NAMESPACES for argument in ("--namespace", name)]
+    """A real server."""
     env = await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(PROGRAMS / "temporal"),
         dev_server_log_level="error",
-        dev_server_extra_args=arguments,
+        dev_server_extra_args=[
+            "--dynamic-config-value",
+            "frontend.WorkflowTimeSkippingEnabled=true",
+        ],
         dev_server_startup_timeout=timedelta(seconds=30),
     )
     async with env:
@@ -130,14 +121,13 @@ async def versions_server() -> AsyncGenerator[WorkflowEnvironment]:
 async def at(
     versions_server: WorkflowEnvironment,
 ) -> AsyncGenerator[At]:
-    """Make a place in a namespace."""
+    """Make a place in a namespace of its own: what is deployed, is so for all in one."""
     made: list[Place] = []
 
-    async def make(namespace: str) -> Place:
-        assert namespace in NAMESPACES
+    async def make() -> Place:
         client = await Client.connect(
             versions_server.client.service_client.config.target_host,
-            namespace=namespace,
+            namespace=await new_namespace(versions_server.client),
             plugins=[plugin(pass_ours_through=False)],
         )
         await register_search_attributes(client)
@@ -150,7 +140,7 @@ async def at(
 
 
 async def test_a_version_gets_nothing_until_it_is_deployed(at: At) -> None:
-    place = await at("waits")
+    place = await at()
     world = place.world("waits")
     await world.start(grace="0s")
     await place.employ("v1")
@@ -179,7 +169,7 @@ async def test_a_guarded_change_is_deployed_under_open_transfers_and_nothing_is_
     at: At,
 ) -> None:
     """Whatever each was at: asked, half agreed, in mediation, on hold, in its grace, committing."""
-    place = await at("guarded")
+    place = await at()
     names = ("asked", "half", "mediation", "hold", "grace", "moving")
     asked, half, mediation, hold, grace, moving = worlds = [place.world(name) for name in names]
     await place.employ("v1")
@@ -232,7 +222,7 @@ async def test_a_guarded_change_is_deployed_under_open_transfers_and_nothing_is_
 
 async def test_a_guard_is_taken_away_in_two_steps_when_nothing_open_is_older(at: At) -> None:
     """The table that CONTRIBUTING.md gives in words: whose history replays on which code."""
-    place = await at("guards")
+    place = await at()
     replays: dict[str, set[str]] = {}
     codes = (CustomerTransfer, Guarded, Deprecated, Unguarded)
     for began_on in codes[:3]:
@@ -255,7 +245,7 @@ async def test_an_unguarded_change_stops_open_transfers_until_the_version_before
     at: At,
 ) -> None:
     """The replay test is there so that this does not happen. If it does, the way back is safe."""
-    place = await at("unguarded")
+    place = await at()
     world = place.world("unguarded")
     await place.employ("v1")
     await place.deploy("v1")
@@ -276,7 +266,7 @@ async def test_back_at_the_version_before_a_transfer_that_passed_a_guard_stands_
     at: At,
 ) -> None:
     """All others go on. It is unharmed, and goes on where a version that knows the guard is."""
-    place = await at("back")
+    place = await at()
     old, young = place.world("old"), place.world("young")
     await place.employ("v1")
     await place.deploy("v1")
@@ -307,7 +297,7 @@ async def test_back_at_the_version_before_a_transfer_that_passed_a_guard_stands_
 
 
 async def test_a_ramping_version_gets_a_share_of_the_transfers_and_gives_it_back(at: At) -> None:
-    place = await at("ramped")
+    place = await at()
     await place.employ("v1")
     await place.employ("v2")
     await place.deploy("v1")
@@ -350,7 +340,7 @@ async def test_the_workers_of_a_version_are_needed_while_a_transfer_is_pinned_to
     at: At,
 ) -> None:
     """As somebody may do by hand in Temporal, to look at one in peace."""
-    place = await at("pinned")
+    place = await at()
     world = place.world("pinned")
     await place.employ("v1")
     await place.deploy("v1")
@@ -380,7 +370,7 @@ async def test_the_workers_of_a_version_are_needed_while_a_transfer_is_pinned_to
 
 async def test_no_version_is_deployed_that_nobody_works_for(at: At) -> None:
     """Temporal itself takes a worker that left for one that is there, for minutes."""
-    place = await at("refused")
+    place = await at()
     for build_id in ("v1", UNVERSIONED):
         with pytest.raises(RuleBroken, match=r"^NO_WORKER: No worker of .* asks for work\. Start"):
             await deploy(place.client, build_id, percent=None, within=timedelta(0))
@@ -401,7 +391,7 @@ async def test_no_version_is_deployed_that_nobody_works_for(at: At) -> None:
 
 
 async def test_transfers_go_over_to_versions_and_back_to_workers_without_one(at: At) -> None:
-    place = await at("left")
+    place = await at()
     world = place.world("left")
     await place.employ(UNVERSIONED)
     await world.start(grace="0s")
